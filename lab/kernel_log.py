@@ -1,0 +1,47 @@
+"""Judges the guest's kernel log: what is not explained by a table fails a scenario."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+
+_TABLE = Path(__file__).with_name("kernel_messages.toml")
+# `dmesg --raw`: <facility and level>[seconds] text; the level is the low three bits.
+_LINE = re.compile(r"<(\d+)>(?:\[\s*[\d.]+\] ?)?(.*)")
+_WARNING_LEVEL = 4
+# Where a kernel says that something is wrong in itself, whatever the level.
+_ALARM = re.compile(r"BUG:|WARNING: |Oops|Call Trace:|kernel panic|general protection fault", re.I)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Allowed:
+    """A kernel message that is expected, and why."""
+
+    pattern: str
+    reason: str
+
+
+def allowed_messages(path: Path = _TABLE) -> tuple[Allowed, ...]:
+    """The table of expected messages."""
+    rows = tomllib.loads(path.read_text(encoding="utf-8"))["allowed"]
+    return tuple(Allowed(pattern=row["message"], reason=row["reason"]) for row in rows)
+
+
+def unexpected(raw_log: str, allowed: tuple[Allowed, ...]) -> list[str]:
+    """The messages of level warning and worse, and alarms, that no row explains."""
+    found = []
+    for line in raw_log.splitlines():
+        match = _LINE.fullmatch(line)
+        level, text = (int(match[1]) & 7, match[2]) if match else (7, line)
+        if level > _WARNING_LEVEL and not _ALARM.search(text):
+            continue
+        if not any(re.search(row.pattern, text) for row in allowed):
+            found.append(text)
+    return found
+
+
+def alarms(console: str) -> list[str]:
+    """Alarms on the serial console: what came too late for the kernel log to be fetched."""
+    return [line for line in console.splitlines() if _ALARM.search(line)]

@@ -1,0 +1,1 @@
+"""The scenarios: one module each, with DESCRIPTION, HOSTS and `run(lab)`."""

@@ -1,0 +1,156 @@
+"""Reads the tables of hosts and cards into typed rows."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lab.errors import UsageError
+
+_FOLDER = Path(__file__).parent
+# Slots 0-4 belong to the chipset, the IOMMU, the display, the disk and the network.
+FIRST_CARD_SLOT = 0x8
+MAX_CARDS = 8
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bar:
+    """One base address register; a 64-bit one takes the next index too."""
+
+    index: int
+    size_bytes: int
+    is_io: bool
+    is_64bit: bool
+    is_prefetchable: bool
+    registers: tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Function:
+    """One PCI function of a card."""
+
+    number: int
+    vendor: int
+    device: int
+    subsystem_vendor: int
+    subsystem_device: int
+    class_code: int
+    revision: int
+    capabilities: tuple[str, ...]
+    resets: tuple[str, ...]
+    bars: tuple[Bar, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Card:
+    """A virtual card: a name and its functions."""
+
+    name: str
+    description: str
+    functions: tuple[Function, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Host:
+    """A virtual host: a release, a board and what is plugged in."""
+
+    name: str
+    description: str
+    release: str
+    cpu_vendor: str
+    iommu: str
+    devices: tuple[str, ...]
+    cards: tuple[str, ...]
+
+
+def _bar(row: Mapping[str, Any]) -> Bar:
+    kind, size = str(row["kind"]), int(row["size"])
+    if kind not in ("mem32", "mem64", "mem64-prefetch", "io"):
+        raise UsageError(f"cards.toml: unknown kind of BAR {kind!r}")
+    if size & (size - 1) or size < (4 if kind == "io" else 16):
+        raise UsageError(f"cards.toml: the BAR size {size:#x} is not a power of two")
+    registers = row.get("registers", {})
+    return Bar(
+        index=int(row["index"]),
+        size_bytes=size,
+        is_io=kind == "io",
+        is_64bit=kind.startswith("mem64"),
+        is_prefetchable=kind.endswith("-prefetch"),
+        registers=tuple((int(at, 0), int(value)) for at, value in registers.items()),
+    )
+
+
+def _pair(text: str) -> tuple[int, int]:
+    left, right = text.split(":")
+    return int(left, 16), int(right, 16)
+
+
+def _function(row: Mapping[str, Any]) -> Function:
+    vendor, device = _pair(row["id"])
+    subsystem_vendor, subsystem_device = _pair(row["subsystem"])
+    return Function(
+        number=int(row["number"]),
+        vendor=vendor,
+        device=device,
+        subsystem_vendor=subsystem_vendor,
+        subsystem_device=subsystem_device,
+        class_code=int(row["class"]),
+        revision=int(row["revision"]),
+        capabilities=tuple(row["capabilities"]),
+        resets=tuple(row["resets"]),
+        bars=tuple(_bar(each) for each in row["bars"]),
+    )
+
+
+def cards(path: Path = _FOLDER / "cards.toml") -> dict[str, Card]:
+    """All cards by name."""
+    table = tomllib.loads(path.read_text(encoding="utf-8"))
+    return {
+        name: Card(
+            name=name,
+            description=row["description"],
+            functions=tuple(_function(each) for each in row["function"]),
+        )
+        for name, row in table.items()
+    }
+
+
+def hosts(path: Path = _FOLDER / "hosts.toml") -> dict[str, Host]:
+    """All hosts by name."""
+    table = tomllib.loads(path.read_text(encoding="utf-8"))
+    return {
+        name: Host(
+            name=name,
+            description=row["description"],
+            release=row["release"],
+            cpu_vendor=row["cpu_vendor"],
+            iommu=row.get("iommu", ""),
+            devices=tuple(row["devices"]),
+            cards=tuple(row["cards"]),
+        )
+        for name, row in table.items()
+    }
+
+
+def host(name: str) -> Host:
+    """One host, or an error that names those there are."""
+    table = hosts()
+    if name not in table:
+        raise UsageError(f"no host {name!r}", hint=f"known hosts: {', '.join(table)}")
+    return table[name]
+
+
+def card(name: str) -> Card:
+    """One card, or an error that names those there are."""
+    table = cards()
+    if name not in table:
+        raise UsageError(f"no card {name!r}", hint=f"known cards: {', '.join(table)}")
+    return table[name]
+
+
+def slot_of(position: int) -> str:
+    """The address a host gives its card number `position`: bus 01, 02, ..."""
+    return f"{position + 1:02x}:00"
