@@ -1,1 +1,1 @@
-"""The hostpci lab: real kernels under QEMU with virtual PCI cards, to prove hostpci where no hardware is."""
+"""The hostpci lab: real kernels under QEMU with virtual PCI cards, to prove hostpci."""

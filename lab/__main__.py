@@ -43,8 +43,10 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("--cuts", type=int, default=10, help="power-cut: how many (default 10)")
     one.add_argument("--output", metavar="FILE", help="record: where to put the recording")
     one.add_argument("--seed", type=int, help="power-cut: repeat the random choices of a run")
-    one = commands.add_parser("prune", help="remove unfinished builds and the logs of old runs")
-    one.add_argument("--all", action="store_true", help="remove finished builds too")
+    one = commands.add_parser(
+        "prune", help="remove the logs of old runs, unfinished builds and outdated ones"
+    )
+    one.add_argument("--all", action="store_true", help="remove the current builds too")
     return parser
 
 
@@ -99,8 +101,11 @@ def _down(name: str, reporter: Reporter) -> None:
 def _prune(*, everything: bool) -> None:
     up = {upstate.run_dir(name) for name in tables.hosts() if upstate.load(name)}
     doomed = [path for path in cache.leftovers() if path not in up]
-    if everything and not up:
-        doomed = [path for path in cache.root().iterdir() if path.name != "runs"] + doomed
+    if up:
+        print("hosts are up: their images stay")
+    else:
+        kept = set() if everything else {each.path for each in build.artefacts()}
+        doomed += [path for path in cache.finished() if path not in kept]
     for path in doomed:
         print(f"removing {path}")
         cache.remove(path)
@@ -124,6 +129,8 @@ def _dispatch(arguments: argparse.Namespace) -> ExitCode:
             return run_scenario(arguments)
         case "prune":
             _prune(everything=arguments.all)
+        case unknown:
+            raise UsageError(f"no command {unknown!r}")
     return ExitCode.SUCCESS
 
 

@@ -22,6 +22,13 @@ class Ready:
     accelerator: str
 
 
+def artefacts() -> list[cache.Artefact]:
+    """Everything that this version of the lab builds."""
+    all_images = [images.Image(release=each) for each in images.RELEASES]
+    disks = [each.disk for each in all_images]
+    return [qemu_build.QEMU_ROOT, *(each.base for each in all_images), *disks]
+
+
 def ensure(host: tables.Host, reporter: Reporter) -> Ready:
     """Build whatever is missing for this host."""
     qemu = qemu_build.ensure(reporter)

@@ -5,16 +5,18 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from lab.errors import EnvironmentUnfit
+from lab.errors import EnvironmentUnfitError
 
 _HASH_DIGITS = 12
 _PARTIAL_PREFIX = ".partial-"
+_ARTEFACT_NAME = re.compile(rf"[a-z0-9-]+-[0-9a-f]{{{_HASH_DIGITS}}}")
 
 
 def root() -> Path:
@@ -87,7 +89,7 @@ def require_space(needed_bytes: int) -> None:
     """Stop early, with a clear text, when the cache's disk is too small."""
     free_bytes = shutil.disk_usage(root()).free
     if free_bytes < needed_bytes:
-        raise EnvironmentUnfit(
+        raise EnvironmentUnfitError(
             f"{root()} has {free_bytes >> 20} MiB free, {needed_bytes >> 20} MiB are needed",
             hint="free some space, run `lab prune`, or point HOSTPCI_LAB_CACHE elsewhere",
         )
@@ -99,6 +101,11 @@ def _locked(name: str) -> Iterator[None]:
     with (root() / f".lock-{name}").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
+
+
+def finished() -> list[Path]:
+    """Every finished artefact, of this version of the lab and of earlier ones."""
+    return [path for path in root().iterdir() if _ARTEFACT_NAME.fullmatch(path.name)]
 
 
 def leftovers() -> list[Path]:

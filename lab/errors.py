@@ -32,11 +32,11 @@ class UsageError(LabError):
     exit_code = ExitCode.USAGE
 
 
-class EnvironmentUnfit(LabError):
+class EnvironmentUnfitError(LabError):
     """This machine cannot run the lab as it is: a tool, a right or disk space is missing."""
 
     exit_code = ExitCode.ENVIRONMENT
 
 
-class ScenarioFailed(LabError):
+class ScenarioFailedError(LabError):
     """The host under test did not do what the scenario demands."""

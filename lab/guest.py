@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 
 from lab import kernel_log, tables
 from lab.build import BOOT_TIMEOUT_S
-from lab.errors import EnvironmentUnfit, ScenarioFailed
+from lab.errors import EnvironmentUnfitError, ScenarioFailedError
 from lab.machine import Machine, card_log_name
 from lab.process import Completed
 from lab.progress import Reporter
@@ -47,9 +47,7 @@ class Guest:
         self._boot_id = ""
         self._tool_is_pushed = False
 
-    def ssh(
-        self, argv: Sequence[str], *, check: bool = True, timeout_s: float = 300
-    ) -> Completed:
+    def ssh(self, argv: Sequence[str], *, check: bool = True, timeout_s: float = 300) -> Completed:
         """Run a command on the host."""
         return self.machine.ssh.run(argv, check=check, timeout_s=timeout_s)
 
@@ -68,20 +66,20 @@ class Guest:
             # The old system's ssh server still answers while it shuts down.
             self.machine.ssh.drop_connection()
         else:
-            raise ScenarioFailed("the host did not come back", hint=self.machine.diagnosis())
+            raise ScenarioFailedError("the host did not come back", hint=self.machine.diagnosis())
         self._boot_id, self.confirmed = boot_id, False
         state = self.ssh(["systemctl", "is-system-running", "--wait"], check=False, timeout_s=600)
         self.ssh(["udevadm", "settle", "--timeout=120"])
         if state.stdout.strip() != "running":
             failed = self.ssh(["systemctl", "--failed", "--plain", "--no-legend"]).stdout
-            raise ScenarioFailed(f"the host booted {state.stdout.strip()}:\n{failed}")
+            raise ScenarioFailedError(f"the host booted {state.stdout.strip()}:\n{failed}")
         if self._tool_is_pushed:
             self.push_tool()
 
     def reboot(self) -> None:
         """Reboot in an orderly way and wait for the next boot."""
         with self._reporter.step("reboot"):
-            self.check_kernel_log()
+            self.check_logs()
             self.ssh(["systemctl", "reboot"], check=False)
             self.machine.ssh.drop_connection()
             self.wait_booted()
@@ -89,7 +87,7 @@ class Guest:
     def power_off(self) -> None:
         """Power off in an orderly way and wait until QEMU has ended."""
         with self._reporter.step("power off"):
-            self.check_kernel_log()
+            self.check_logs()
             self.ssh(["systemctl", "poweroff"], check=False)
             self.machine.wait_off(timeout_s=_POWER_OFF_TIMEOUT_S)
             console = (self.machine.run_dir / "console.log").read_text(errors="replace")
@@ -99,19 +97,24 @@ class Guest:
         """Cut the power."""
         self.machine.kill()
 
-    def check_kernel_log(self) -> None:
-        """Fail on kernel warnings of this boot that no table explains."""
+    def check_logs(self) -> None:
+        """Fail on warnings of the kernel and of udev in this boot that no table explains."""
         raw = self.ssh(["dmesg", "--raw"]).stdout
         with (self.machine.run_dir / "kernel.log").open("a", encoding="utf-8") as log:
             log.write(f"--- boot {self._boot_id}\n{raw}")
-        self._fail_on(kernel_log.unexpected(raw, kernel_log.allowed_messages()))
+        allowed = kernel_log.allowed_messages()
+        # udev says here when it does not understand a rule, or could not do what one asks for.
+        udev = self.ssh(
+            ["journalctl", "-b", "-u", "systemd-udevd", "-p", "warning", "-o", "cat", "-q"]
+        ).stdout.splitlines()
+        self._fail_on(kernel_log.unexpected(raw, allowed) + kernel_log.unexplained(udev, allowed))
 
     @staticmethod
     def _fail_on(messages: list[str]) -> None:
         if messages:
             shown = "\n".join(messages[:20])
-            raise ScenarioFailed(
-                f"{len(messages)} unexpected kernel messages:\n{shown}",
+            raise ScenarioFailedError(
+                f"{len(messages)} unexpected messages of the kernel or udev:\n{shown}",
                 hint="if one is harmless, say why in lab/kernel_messages.toml",
             )
 
@@ -131,7 +134,7 @@ class Guest:
             done = self.ssh([f"{_TOOL_FOLDER}/hostpci", *argv], check=False, timeout_s=timeout_s)
         if done.rc not in expect:
             wanted = " or ".join(map(str, expect))
-            raise ScenarioFailed(
+            raise ScenarioFailedError(
                 f"hostpci {shlex.join(argv)} ended with status {done.rc}, expected {wanted}\n"
                 f"{done.stdout}{done.stderr}"
             )
@@ -180,7 +183,7 @@ class Guest:
         answer = self.shell(script, check=False)
         if answer.stdout.splitlines()[-1:] != [f"LAB-SUCCESS {nonce}"]:
             state = {address: self.driver_of(address) for address in drivers}
-            raise ScenarioFailed(
+            raise ScenarioFailedError(
                 f"the host does not confirm: drivers are {state}, expected {dict(drivers)}\n"
                 f"{answer.stdout}{answer.stderr}"
             )
@@ -196,7 +199,7 @@ def _pack_tool(archive: Path) -> None:
     parts = [_REPOSITORY / "hostpci", _REPOSITORY / "src"]
     missing = [str(part) for part in parts if not part.exists()]
     if missing:
-        raise EnvironmentUnfit(f"there is no hostpci in this checkout: {', '.join(missing)}")
+        raise EnvironmentUnfitError(f"there is no hostpci in this checkout: {', '.join(missing)}")
     with tarfile.open(archive, "w") as tar:
         for part in parts:
             tar.add(part, arcname=part.name, filter=_plain)

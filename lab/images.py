@@ -27,6 +27,7 @@ _SECURITY = "http://deb.debian.org/debian-security"
 _DISK_SECTORS = 6 << 21  # 6 GiB, sparse: room for a few kernels' initramfs images
 _NAMESPACE = uuid.UUID("6f1d9d4e-0c6c-4f43-8e0e-2c8b3c1d9a55")
 _SUITES = {"debian12": "bookworm", "debian13": "trixie"}
+RELEASES = tuple(_SUITES)
 _PACKAGES = (
     "linux-image-amd64", "initramfs-tools", "zstd", "busybox", "systemd-sysv", "udev", "kmod",
     "grub-pc", "openssh-server", "python3", "pciutils", "pci.ids", "iproute2", "procps",
@@ -48,6 +49,7 @@ _MASKED = ("serial-getty@ttyS0.service", "systemd-logind.service", "getty-static
 # Only for the one initramfs made here in a chroot, where MODULES=dep cannot see the disk the
 # host will boot from; the host itself is configured with MODULES=dep, the Debian installer's
 # "targeted" choice, because MODULES=most takes minutes per update under software emulation.
+_INITRAMFS_CONFIG = "run/lab-initramfs"
 _BOOT_MODULES = ("virtio_pci", "virtio_blk", "ext4", "crc32c_generic")
 
 _FILES = {
@@ -74,7 +76,7 @@ _FILES = {
     ),
 }
 
-_RECIPE = json.dumps([_UNWANTED_LINKS, _MASKED, _BOOT_MODULES, _FILES, _DISK_SECTORS, "disk 1"])
+_RECIPE = json.dumps([_UNWANTED_LINKS, _MASKED, _BOOT_MODULES, _FILES, _DISK_SECTORS, "disk 3"])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -161,7 +163,7 @@ def write_raw_disk(image: Image, tar: Path, folder: Path) -> Path:
          str(tar)], timeout_s=600,
     )  # fmt: skip
     kernel = _customise(image, root)
-    core = _make_grub_core(image, root)
+    core = _make_grub_core(root)
     _make_initramfs(root, kernel)
     shutil.copy(root / f"boot/vmlinuz-{kernel}", folder / "vmlinuz")
     shutil.copy(root / f"boot/initrd.img-{kernel}", folder / "initrd.img")
@@ -198,7 +200,7 @@ def _customise(image: Image, root: Path) -> str:
     return kernel
 
 
-def _make_grub_core(image: Image, root: Path) -> bytes:
+def _make_grub_core(root: Path) -> bytes:
     modules = root / "boot/grub/i386-pc"
     modules.mkdir()
     for module in (root / "usr/lib/grub/i386-pc").glob("*.mod"):
@@ -214,12 +216,12 @@ def _make_grub_core(image: Image, root: Path) -> bytes:
 
 
 def _make_initramfs(root: Path, kernel: str) -> None:
-    config = root / "tmp/initramfs"
+    config = root / _INITRAMFS_CONFIG
     shutil.copytree(root / "etc/initramfs-tools", config, symlinks=True)
     (config / "conf.d/driver-policy").write_text("MODULES=list\n")
     (config / "modules").write_text("\n".join(_BOOT_MODULES) + "\n")
     argv = [
-        "chroot", str(root), "mkinitramfs", "-d", "/tmp/initramfs", "-o",
+        "chroot", str(root), "mkinitramfs", "-d", f"/{_INITRAMFS_CONFIG}", "-o",
         f"/boot/initrd.img-{kernel}", kernel,
     ]  # fmt: skip
     process.run(argv, timeout_s=300)

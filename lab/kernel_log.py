@@ -8,11 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _TABLE = Path(__file__).with_name("kernel_messages.toml")
-# `dmesg --raw`: <facility and level>[seconds] text; the level is the low three bits.
+# `dmesg --raw`: <facility and level>[seconds] text; the level is the low three bits, and facility
+# 0 is the kernel itself: others are programs that write into its log early in the boot.
 _LINE = re.compile(r"<(\d+)>(?:\[\s*[\d.]+\] ?)?(.*)")
-_WARNING_LEVEL = 4
+_WARNING_PRIORITY = 4
 # Where a kernel says that something is wrong in itself, whatever the level.
-_ALARM = re.compile(r"BUG:|WARNING: |Oops|Call Trace:|kernel panic|general protection fault", re.I)
+_ALARM = re.compile(
+    r"BUG:|WARNING: |Oops|Call Trace:|kernel panic|general protection fault", re.IGNORECASE
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,12 +37,15 @@ def unexpected(raw_log: str, allowed: tuple[Allowed, ...]) -> list[str]:
     found = []
     for line in raw_log.splitlines():
         match = _LINE.fullmatch(line)
-        level, text = (int(match[1]) & 7, match[2]) if match else (7, line)
-        if level > _WARNING_LEVEL and not _ALARM.search(text):
-            continue
-        if not any(re.search(row.pattern, text) for row in allowed):
+        priority, text = (int(match[1]), match[2]) if match else (7, line)
+        if priority <= _WARNING_PRIORITY or _ALARM.search(text):
             found.append(text)
-    return found
+    return unexplained(found, allowed)
+
+
+def unexplained(messages: list[str], allowed: tuple[Allowed, ...]) -> list[str]:
+    """The messages that no row of the table explains."""
+    return [text for text in messages if not any(re.search(row.pattern, text) for row in allowed)]
 
 
 def alarms(console: str) -> list[str]:

@@ -16,12 +16,12 @@ from lab import cache, process
 from lab.progress import Reporter
 from lab.qemu_build import Qemu
 
-_TOKEN = "HOSTPCI-LAB-KVM-WORKS"
+_MARK = "HOSTPCI-LAB-KVM-WORKS"
 _PROBE_TIMEOUT_S = 60
 
 
 def choose(qemu: Qemu, image_dir: Path, reporter: Reporter) -> str:
-    """"kvm" or "tcg"."""
+    """The accelerator to boot with: `kvm` or `tcg`."""
     if not os.access("/dev/kvm", os.R_OK | os.W_OK):
         return "tcg"
     answer = cache.root() / f"kvm-probe-{cache.digest(platform.release(), qemu.version)}"
@@ -47,7 +47,7 @@ def cpio_file(name: str, content: bytes, *, mode: int) -> bytes:
 
 def _probe(qemu: Qemu, image_dir: Path) -> bool:
     # The image's own initramfs with one file laid over it: later archives win.
-    script = f"#!/bin/sh\necho {_TOKEN} >/dev/console\nsleep 100\n".encode()
+    script = f"#!/bin/sh\necho {_MARK} >/dev/console\nsleep 100\n".encode()
     overlay = cpio_file("init", script, mode=0o100755) + cpio_file("TRAILER!!!", b"", mode=0)
     folder = cache.root() / "kvm-probe"
     folder.mkdir(exist_ok=True)
@@ -65,7 +65,7 @@ def _probe(qemu: Qemu, image_dir: Path) -> bool:
     try:
         deadline_s = time.monotonic() + _PROBE_TIMEOUT_S
         while time.monotonic() < deadline_s and child.poll() is None:
-            if console.exists() and _TOKEN in console.read_text(errors="replace"):
+            if console.exists() and _MARK in console.read_text(errors="replace"):
                 return True
             time.sleep(0.2)
         return False

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lab import cache, images, process, ssh, tables
-from lab.errors import LabError, ScenarioFailed
+from lab.errors import LabError, ScenarioFailedError
 from lab.qemu_build import Qemu
 
 _MEMORY_MIB = 2048
@@ -158,7 +158,7 @@ class Machine:
         """Wait until the host lets us in."""
         try:
             self.ssh.wait(timeout_s=timeout_s, still_alive=self.is_alive)
-        except ScenarioFailed as error:
+        except ScenarioFailedError as error:
             error.hint = self.diagnosis()
             raise
 
@@ -167,7 +167,7 @@ class Machine:
         deadline_s = time.monotonic() + timeout_s
         while self.is_alive():
             if time.monotonic() > deadline_s:
-                raise ScenarioFailed(f"the host did not power off in {timeout_s:.0f} s")
+                raise ScenarioFailedError(f"the host did not power off in {timeout_s:.0f} s")
             time.sleep(0.2)
         self._clean_up()
 
@@ -193,9 +193,7 @@ class Machine:
         return f"logs in {self.run_dir}\n{qemu_log}\n{tail}".strip()
 
 
-def _start_card(
-    position: int, name: str, sockets: Path, run_dir: Path
-) -> subprocess.Popen[bytes]:
+def _start_card(position: int, name: str, sockets: Path, run_dir: Path) -> subprocess.Popen[bytes]:
     log = run_dir / card_log_name(position)
     return process.spawn(
         [

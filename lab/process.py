@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from lab.errors import EnvironmentUnfit, LabError
+from lab.errors import EnvironmentUnfitError, LabError
 
 # Administrator tools live in sbin, which a plain user's PATH lacks on Debian.
 _SEARCH_PATH = os.pathsep.join((os.environ.get("PATH", ""), "/usr/sbin", "/sbin"))
 
 
-class CommandFailed(LabError):
+class CommandFailedError(LabError):
     """A command ended with a status that its caller does not accept."""
 
 
@@ -41,7 +41,7 @@ def find_tool(name: str, *, package: str) -> str:
     """The path of a program, or an error that names the Debian package that has it."""
     path = shutil.which(name, path=_SEARCH_PATH)
     if path is None:
-        raise EnvironmentUnfit(
+        raise EnvironmentUnfitError(
             f"the program {name} is missing", hint=f"install it: apt-get install {package}"
         )
     return path
@@ -57,8 +57,10 @@ def run(
     stdin: Path = Path(os.devnull),
 ) -> Completed:
     """Run one command to its end; with `log`, its output goes to that file instead of memory."""
-    with _output(log) as out, stdin.open("rb") as source:
-        process = subprocess.Popen(
+    with (
+        _output(log) as out,
+        stdin.open("rb") as source,
+        subprocess.Popen(
             list(argv),
             stdin=source,
             stdout=out or subprocess.PIPE,
@@ -67,22 +69,27 @@ def run(
             text=True,
             errors="replace",
             start_new_session=True,
-        )
-        try:
-            stdout, stderr = process.communicate(timeout=timeout_s)
-        except BaseException as error:
-            # The group, not the child alone: mmdebstrap and ssh have children of their own,
-            # and Ctrl-C must leave none of them behind.
-            stop_group(process, grace_s=5)
-            if isinstance(error, subprocess.TimeoutExpired):
-                raise CommandFailed(f"{argv[0]} did not end within {timeout_s:.0f} s") from None
-            raise
+        ) as process,
+    ):
+        stdout, stderr = _finish(process, timeout_s=timeout_s)
     done = Completed(
         argv=tuple(argv), rc=process.returncode, stdout=stdout or "", stderr=stderr or ""
     )
     if check and done.rc != 0:
-        raise CommandFailed(_failure_text(done), hint=f"see {log}" if log else "")
+        raise CommandFailedError(_failure_text(done), hint=f"see {log}" if log else "")
     return done
+
+
+def _finish(process: subprocess.Popen[str], *, timeout_s: float) -> tuple[str | None, str | None]:
+    try:
+        return process.communicate(timeout=timeout_s)
+    except BaseException as error:
+        # The group, not the child alone: mmdebstrap and ssh have children of their own,
+        # and Ctrl-C must leave none of them behind.
+        stop_group(process, grace_s=5)
+        if isinstance(error, subprocess.TimeoutExpired):
+            raise CommandFailedError(f"no end within {timeout_s:.0f} s: {process.args!r}") from None
+        raise
 
 
 class _NoFile:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from lab import cache as artefacts
 from lab import process
-from lab.errors import EnvironmentUnfit
+from lab.errors import EnvironmentUnfitError
 from lab.progress import Reporter
 
 _MIRROR = "http://deb.debian.org/debian"
@@ -86,7 +86,7 @@ def _in_root(root: Path) -> Qemu:
 def require_root(purpose: str) -> None:
     """Stop with a clear text where only root can go on."""
     if os.geteuid() != 0:
-        raise EnvironmentUnfit(
+        raise EnvironmentUnfitError(
             f"{purpose} needs root, to keep owners and modes as a Debian host has them",
             hint="run the lab as root, or on a machine where that is fine (CI, a container)",
         )

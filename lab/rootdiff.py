@@ -22,7 +22,9 @@ from lab import bootdisk, process, qemu_build
 from lab.errors import UsageError
 
 _TABLE = Path(__file__).with_name("boot_changes.toml")
-# The FIFREEZE-less read-only mount must not replay a journal, or comparing would change the disk.
+# Stands for everything before the root file system, as one more path of a manifest.
+BOOT_AREA = "(partition table and boot loader)"
+# A read-only mount must not replay a journal, or comparing would change the disk.
 _MOUNT_OPTIONS = "ro,noload,nodev,nosuid,noexec"
 
 
@@ -57,12 +59,17 @@ class Manifest:
 
 def _entry_from(values: list[object]) -> Entry:
     kind, mode, owner, group, size_bytes, content, xattrs = values
-    assert isinstance(mode, int) and isinstance(owner, int) and isinstance(group, int)
-    assert isinstance(size_bytes, int) and isinstance(xattrs, list)
+    assert isinstance(xattrs, list)
     return Entry(
-        kind=str(kind), mode=mode, owner=owner, group=group, size_bytes=size_bytes,
+        kind=str(kind), mode=_number(mode), owner=_number(owner), group=_number(group),
+        size_bytes=_number(size_bytes),
         content=str(content), xattrs=tuple((str(name), str(value)) for name, value in xattrs),
     )  # fmt: skip
+
+
+def _number(value: object) -> int:
+    assert isinstance(value, int)
+    return value
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,9 +127,19 @@ def unexplained(differences: list[Difference], changes: tuple[BootChange, ...]) 
 
 
 def manifest_of_disk(raw_disk: Path) -> Manifest:
-    """Read a whole root file system out of a raw disk image."""
+    """Read a whole root file system out of a raw disk image, and the boot loader before it."""
     with mounted(raw_disk) as root:
-        return manifest_of_tree(root)
+        entries = dict(_walk(root))
+    return Manifest(entries={BOOT_AREA: _boot_area(raw_disk), **entries})
+
+
+def _boot_area(raw_disk: Path) -> Entry:
+    with raw_disk.open("rb") as disk:
+        head = disk.read(bootdisk.ROOT_OFFSET_BYTES)
+    content = hashlib.sha256(head).hexdigest()
+    return Entry(
+        kind="b", mode=0, owner=0, group=0, size_bytes=len(head), content=content, xattrs=()
+    )
 
 
 def manifest_of_tree(root: Path) -> Manifest:
@@ -166,9 +183,7 @@ def mounted(raw_disk: Path) -> Iterator[Path]:
     qemu_build.require_root("reading a host's disk")
     options = f"{_MOUNT_OPTIONS},loop,offset={bootdisk.ROOT_OFFSET_BYTES}"
     with tempfile.TemporaryDirectory(prefix="hostpci-lab-root-") as folder:
-        process.run(
-            ["mount", "-t", "ext4", "-o", options, str(raw_disk), folder], timeout_s=60
-        )
+        process.run(["mount", "-t", "ext4", "-o", options, str(raw_disk), folder], timeout_s=60)
         try:
             yield Path(folder)
         finally:
@@ -189,7 +204,7 @@ def raw_copy(overlay: Path, qemu: qemu_build.Qemu, folder: Path) -> Path:
         [e2fsck, "-p", f"{raw}?offset={bootdisk.ROOT_OFFSET_BYTES}"], timeout_s=300, check=False
     )
     if done.rc > 1:
-        raise process.CommandFailed(f"the host's root file system is damaged: {done.stdout}")
+        raise process.CommandFailedError(f"the host's root file system is damaged: {done.stdout}")
     return raw
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from lab import build, cache, rootdiff, tables
 from lab import scenarios as package
-from lab.errors import ExitCode, LabError, ScenarioFailed, UsageError
+from lab.errors import ExitCode, LabError, ScenarioFailedError, UsageError
 from lab.guest import Guest
 from lab.machine import Boot, Machine
 from lab.progress import Reporter
@@ -63,7 +63,7 @@ class Lab:
     ) -> None:  # fmt: skip
         self.host = host
         self.options = options
-        self.random = random.Random(options.seed)
+        self.random = random.Random(options.seed)  # noqa: S311  # repeatable, not secret
         self._ready = ready
         self._run_dir = run_dir
         self._reporter = reporter
@@ -71,10 +71,10 @@ class Lab:
         self._guest: Guest | None = None
         self._boots = 0
 
-    @property
-    def was_confirmed(self) -> bool:
-        """Whether the last boot ended with a report of success from inside the guest."""
-        return self._guest is not None and self._guest.confirmed
+    def demand_confirmation(self) -> None:
+        """The last boot must have ended with a report of success from inside the guest."""
+        if self._guest is None or not self._guest.confirmed:
+            raise ScenarioFailedError("the host never confirmed the end state of its last boot")
 
     def say(self, text: str) -> None:
         """Tell the person who watches."""
@@ -89,7 +89,7 @@ class Lab:
     def check(self, *, condition: bool, text: str) -> None:
         """Demand something, and say so."""
         if not condition:
-            raise ScenarioFailed(f"not so: {text}")
+            raise ScenarioFailedError(f"not so: {text}")
         self.say(f"ok: {text}")
 
     def boot(self, *, cards: Sequence[str] | None = None, durable_disk: bool = False) -> Guest:
@@ -127,7 +127,9 @@ class Lab:
                 "\n".join(map(str, differences)) + "\n", encoding="utf-8"
             )
             shown = "\n".join(map(str, differences[:20]))
-            raise ScenarioFailed(f"{len(differences)} differences to the factory image:\n{shown}")
+            raise ScenarioFailedError(
+                f"{len(differences)} differences to the factory image:\n{shown}"
+            )
         self.say("ok: the root is the factory image's, byte for byte")
 
     def close(self) -> None:
@@ -163,9 +165,8 @@ def _run_on(scenario: Scenario, host: tables.Host, options: Options) -> bool:
     lab = Lab(host, ready, run_dir, options=options, reporter=reporter)
     try:
         scenario.run(lab)
-        if not lab.was_confirmed:
-            raise ScenarioFailed("the host never confirmed the end state of its last boot")
-    except ScenarioFailed as error:
+        lab.demand_confirmation()
+    except ScenarioFailedError as error:
         _report_failure(reporter, error)
         reporter.line(f"FAILED: {scenario.name} on {host.name}; logs in {run_dir}")
         return False

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from lab import process
-from lab.errors import ScenarioFailed
+from lab.errors import ScenarioFailedError
 
 _BANNER = b"SSH-"
 _POLL_S = 0.5
@@ -82,7 +82,7 @@ class Ssh:
         )
         self._record(remote, done)
         if check and done.rc != 0:
-            raise ScenarioFailed(
+            raise ScenarioFailedError(
                 f"on the host, `{remote}` ended with status {done.rc}\n{done.stdout}{done.stderr}"
             )
         return done
@@ -100,11 +100,11 @@ class Ssh:
         deadline_s = time.monotonic() + timeout_s
         while time.monotonic() < deadline_s:
             if not still_alive():
-                raise ScenarioFailed("the host's QEMU ended while waiting for ssh")
+                raise ScenarioFailedError("the host's QEMU ended while waiting for ssh")
             if answers(self.port, timeout_s=5.0):
                 return
             time.sleep(_POLL_S)
-        raise ScenarioFailed(f"no ssh after {timeout_s:.0f} s")
+        raise ScenarioFailedError(f"no ssh after {timeout_s:.0f} s")
 
     def _record(self, remote: str, done: process.Completed) -> None:
         with self.transcript.open("a", encoding="utf-8") as log:

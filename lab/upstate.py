@@ -84,9 +84,7 @@ def load(host: str) -> UpState | None:
         return None
     data = json.loads(path.read_text(encoding="utf-8"))
     children = tuple(Child(**child) for child in data["children"])
-    state = UpState(
-        host=host, port=data["port"], sockets=Path(data["sockets"]), children=children
-    )
+    state = UpState(host=host, port=data["port"], sockets=Path(data["sockets"]), children=children)
     return state if state.is_alive() else None
 
 
@@ -121,4 +119,5 @@ def ssh_words(state: UpState) -> list[str]:
 def replace_by_ssh(state: UpState, remote: list[str]) -> None:
     """Become ssh: the terminal belongs to it."""
     words = [*ssh_words(state), *(["--", *remote] if remote else [])]
-    os.execve(words[0], words, process.clean_environment({"TERM": os.environ.get("TERM", "dumb")}))
+    env = process.clean_environment({"TERM": os.environ.get("TERM", "dumb")})
+    os.execve(words[0], words, env)  # noqa: S606  # an argument list, no shell

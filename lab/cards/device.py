@@ -11,7 +11,7 @@ import struct
 from collections.abc import Callable
 from enum import StrEnum
 
-from lab.cards.protocol import Malformed
+from lab.cards.protocol import MalformedError
 from lab.tables import Bar, Function
 
 CONFIG_BYTES = 4096
@@ -76,7 +76,7 @@ class ConfigSpace:
         self._set("<B", 0x3D, function.number % 4 + 1)
 
     def _describe_bar(self, bar: Bar) -> None:
-        kind = 0x1 if bar.is_io else (0x4 if bar.is_64bit else 0) | (8 if bar.is_prefetchable else 0)
+        kind = bar.is_io | bar.is_64bit << 2 | bar.is_prefetchable << 3
         # Address bits below the size are read-only zeros: that alone answers the sizing write
         # of all ones (section 7.5.1.2.1), in the upper half of a 64-bit register too.
         addressable = ~(bar.size_bytes - 1) & (0xFFFFFFFFFFFFFFFF if bar.is_64bit else 0xFFFFFFFF)
@@ -89,7 +89,12 @@ class ConfigSpace:
             offset = _CAPABILITY_AT[name]
             self._initial[link] = offset
             link = offset + 1
-            self._DESCRIBE[name](self, function, offset)
+            describe = {
+                "pm": self._describe_pm,
+                "msi": self._describe_msi,
+                "pcie": self._describe_pcie,
+            }
+            describe[name](function, offset)
 
     def _describe_pm(self, function: Function, offset: int) -> None:
         self._set("<B", offset, 0x01)
@@ -117,12 +122,6 @@ class ConfigSpace:
         self._set("<I", offset + 12, 0x00040C85)
         self._set("<H", offset + 16, 0, writable=0x0FFB)
         self._set("<H", offset + 18, 0x1085)
-
-    _DESCRIBE: dict[str, Callable[[ConfigSpace, Function, int], None]] = {
-        "pm": _describe_pm,
-        "msi": _describe_msi,
-        "pcie": _describe_pcie,
-    }
 
     def write(self, offset: int, data: bytes) -> None:
         """Change the writable bits only."""
@@ -199,14 +198,14 @@ class Device:
         )
 
     def read(self, region: int, offset: int, size_bytes: int) -> bytes:
-        """Read from a region, or raise Malformed outside of it."""
+        """Read from a region, or raise MalformedError outside of it."""
         self._check(region, offset, size_bytes)
         if region == CONFIG_REGION:
             return bytes(self._config.data[offset : offset + size_bytes])
         return self._bars[region].read(offset, size_bytes)
 
     def write(self, region: int, offset: int, data: bytes) -> None:
-        """Write to a region, or raise Malformed outside of it."""
+        """Write to a region, or raise MalformedError outside of it."""
         self._check(region, offset, len(data))
         if region == CONFIG_REGION:
             self._write_config(offset, data)
@@ -222,7 +221,7 @@ class Device:
 
     def _check(self, region: int, offset: int, size_bytes: int) -> None:
         if offset + size_bytes > self.region_size_bytes(region):
-            raise Malformed(
+            raise MalformedError(
                 f"{size_bytes} bytes at {offset:#x} are outside region {region}",
                 number=errno.EINVAL,
             )

@@ -51,7 +51,7 @@ class Command(IntEnum):
     REGION_WRITE_MULTI = 15
 
 
-class Malformed(Exception):
+class MalformedError(Exception):
     """A message that cannot be carried out; the client gets `number` as its error."""
 
     def __init__(self, text: str, *, number: int = errno.EINVAL) -> None:
@@ -95,19 +95,19 @@ class Read:
 def take_message(buffer: bytearray) -> Message | None:
     """Cut the first whole message off the buffer; None while it is not whole.
 
-    Raises Malformed where the stream cannot be followed any longer.
+    Raises MalformedError where the stream cannot be followed any longer.
     """
     if len(buffer) < HEADER.size:
         return None
     ident, command, size_bytes, flags, _ = HEADER.unpack_from(buffer)
     if not HEADER.size <= size_bytes <= MAX_MESSAGE_BYTES:
-        raise Malformed(f"a message of {size_bytes} bytes")
+        raise MalformedError(f"a message of {size_bytes} bytes")
     if len(buffer) < size_bytes:
         return None
     payload = bytes(buffer[HEADER.size : size_bytes])
     del buffer[:size_bytes]
     if flags & _TYPE_MASK != _TYPE_COMMAND:
-        raise Malformed("a reply where a command belongs")
+        raise MalformedError("a reply where a command belongs")
     return Message(ident=ident, command=command, flags=flags, payload=payload)
 
 
@@ -123,7 +123,7 @@ def version_reply(message: Message) -> bytes:
     _need(message, _VERSION.size)
     major, _ = _VERSION.unpack_from(message.payload)
     if major != 0:
-        raise Malformed(f"protocol version {major}", number=errno.ENOTSUP)
+        raise MalformedError(f"protocol version {major}", number=errno.ENOTSUP)
     return reply(message, _VERSION.pack(0, 0) + CAPABILITIES)
 
 
@@ -162,7 +162,7 @@ def read_request(message: Message) -> Read:
     _need(message, _REGION_ACCESS.size)
     offset, region, size_bytes = _REGION_ACCESS.unpack_from(message.payload)
     if size_bytes > MAX_TRANSFER_BYTES:
-        raise Malformed(f"a read of {size_bytes} bytes")
+        raise MalformedError(f"a read of {size_bytes} bytes")
     return Read(region=region, offset=offset, size_bytes=size_bytes)
 
 
@@ -177,7 +177,7 @@ def write_request(message: Message) -> Write:
     offset, region, size_bytes = _REGION_ACCESS.unpack_from(message.payload)
     data = message.payload[_REGION_ACCESS.size :]
     if len(data) != size_bytes:
-        raise Malformed(f"a write of {size_bytes} bytes that carries {len(data)}")
+        raise MalformedError(f"a write of {size_bytes} bytes that carries {len(data)}")
     return Write(region=region, offset=offset, data=data)
 
 
@@ -191,11 +191,12 @@ def multi_write_request(message: Message) -> list[Write]:
     _need(message, _COUNT.size)
     (count,) = _COUNT.unpack_from(message.payload)
     if len(message.payload) != _COUNT.size + count * _MULTI_ENTRY.size:
-        raise Malformed(f"{count} writes do not fit {len(message.payload)} bytes")
+        raise MalformedError(f"{count} writes do not fit {len(message.payload)} bytes")
     writes = []
-    for offset, region, size_bytes, data in _MULTI_ENTRY.iter_unpack(message.payload[_COUNT.size :]):
+    entries = _MULTI_ENTRY.iter_unpack(message.payload[_COUNT.size :])
+    for offset, region, size_bytes, data in entries:
         if size_bytes > len(data):
-            raise Malformed(f"a write of {size_bytes} bytes in a slot of {len(data)}")
+            raise MalformedError(f"a write of {size_bytes} bytes in a slot of {len(data)}")
         writes.append(Write(region=region, offset=offset, data=data[:size_bytes]))
     return writes
 
@@ -207,4 +208,4 @@ def multi_write_reply(message: Message) -> bytes:
 
 def _need(message: Message, size_bytes: int) -> None:
     if len(message.payload) < size_bytes:
-        raise Malformed(f"{len(message.payload)} bytes where {size_bytes} are needed")
+        raise MalformedError(f"{len(message.payload)} bytes where {size_bytes} are needed")

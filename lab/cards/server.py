@@ -14,7 +14,7 @@ from pathlib import Path
 
 from lab.cards import protocol
 from lab.cards.device import IRQ_COUNT, REGION_COUNT, Device, Event
-from lab.cards.protocol import Command, Malformed, Message
+from lab.cards.protocol import Command, MalformedError, Message
 from lab.tables import Card
 
 _RECEIVE_BYTES = 1 << 16
@@ -26,13 +26,13 @@ def handle(device: Device, message: Message) -> bytes | None:
     """Carry one message out; the answer's bytes, or None when none is wanted."""
     try:
         answer = _ACTIONS.get(message.command, _unknown)(device, message)
-    except Malformed as error:
+    except MalformedError as error:
         answer = protocol.reply(message, error=error.number)
     return answer if message.wants_reply else None
 
 
 def _unknown(_: Device, message: Message) -> bytes:
-    raise Malformed(f"command {message.command}")
+    raise MalformedError(f"command {message.command}")
 
 
 def _version(_: Device, message: Message) -> bytes:
@@ -56,7 +56,7 @@ def _device_info(_: Device, message: Message) -> bytes:
 def _region_info(device: Device, message: Message) -> bytes:
     index = protocol.asked_index(message)
     if index >= REGION_COUNT:
-        raise Malformed(f"region {index}")
+        raise MalformedError(f"region {index}")
     size_bytes = device.region_size_bytes(index)
     return protocol.region_info_reply(message, index=index, size_bytes=size_bytes)
 
@@ -64,7 +64,7 @@ def _region_info(device: Device, message: Message) -> bytes:
 def _irq_info(device: Device, message: Message) -> bytes:
     index = protocol.asked_index(message)
     if index >= IRQ_COUNT:
-        raise Malformed(f"interrupt {index}")
+        raise MalformedError(f"interrupt {index}")
     return protocol.irq_info_reply(message, index=index, count=device.irq_count(index))
 
 
@@ -173,7 +173,7 @@ class Server:
     def _serve(self, peer: socket.socket, number: int, connection: _Connection) -> None:
         try:
             alive = connection.serve()
-        except Malformed as error:
+        except MalformedError as error:
             # Only from a stream that cannot be followed any longer.
             self._log.note(number, f"REJECTED {error}")
             alive = False

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from lab.scenario import Lab
+from lab.scenarios._steps import FACTORY
 
 DESCRIPTION = "a factory host: its drivers and IOMMU, and that two boots change nothing else"
 HOSTS = ("guide-debian12", "guide-debian13")
-
-DRIVERS = {"01:00.0": None, "01:00.1": "snd_hda_intel", "00:1b.0": "snd_hda_intel"}
 
 
 def run(lab: Lab) -> None:
     """Boot, look, reboot, compare."""
     host = lab.boot()
-    host.confirm(DRIVERS)
+    host.confirm(FACTORY)
     log = host.ssh(["dmesg"]).stdout
     lab.check(condition="nouveau 0000:01:00.0" in log, text="nouveau has tried the card")
     lab.check(
@@ -29,6 +28,6 @@ def run(lab: Lab) -> None:
         text="the card's own log shows the host",
     )
     host.reboot()
-    host.confirm(DRIVERS)
+    host.confirm(FACTORY)
     host.power_off()
     lab.compare_root()

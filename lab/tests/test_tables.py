@@ -1,0 +1,80 @@
+from __future__ import annotations
+
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from lab import kernel_log, rootdiff, tables
+from lab.errors import UsageError
+from lab.machine import Boot, qemu_arguments
+from lab.scenario import scenarios
+
+
+def test_every_host_has_cards_that_exist() -> None:
+    for host in tables.hosts().values():
+        assert host.cards
+        assert set(host.cards) <= tables.cards().keys()
+
+
+def test_every_scenario_runs_on_hosts_that_exist() -> None:
+    for scenario in scenarios().values():
+        assert set(scenario.hosts) <= tables.hosts().keys()
+
+
+def test_an_unknown_name_is_answered_with_the_known_ones() -> None:
+    with pytest.raises(UsageError) as caught:
+        tables.host("nonesuch")
+    assert "guide-debian12" in caught.value.hint
+
+
+def test_bars_of_one_function_do_not_overlap() -> None:
+    for card in tables.cards().values():
+        for function in card.functions:
+            taken = [
+                index
+                for bar in function.bars
+                for index in range(bar.index, bar.index + 1 + bar.is_64bit)
+            ]
+            assert len(taken) == len(set(taken))
+            assert max(taken) < 6
+
+
+def test_a_bar_size_that_is_no_power_of_two_is_refused(tmp_path: Path) -> None:
+    table = tmp_path / "cards.toml"
+    table.write_text(
+        '[odd]\ndescription = ""\n[[odd.function]]\nnumber = 0\nid = "1:1"\nsubsystem = "1:1"\n'
+        "class = 0\nrevision = 0\ncapabilities = []\nresets = []\n"
+        'bars = [{ index = 0, kind = "mem32", size = 100 }]\n'
+    )
+    with pytest.raises(UsageError, match="power of two"):
+        tables.cards(table)
+
+
+@pytest.mark.parametrize("name", tables.hosts())
+def test_the_iommu_comes_before_every_device_and_cards_have_ports(name: str) -> None:
+    host = tables.host(name)
+    boot = Boot(
+        host=host, cards=host.cards, disk=Path("disk"), disk_format="qcow2", accelerator="tcg"
+    )
+    words = qemu_arguments(boot, port=2222, sockets=Path("s"), run_dir=Path("r"))
+    devices = [word for flag, word in pairwise(words) if flag == "-device"]
+    if host.iommu:
+        assert devices[0] == host.iommu
+    assert sum("pcie-root-port" in each for each in devices) == len(host.cards)
+    assert sum("vfio-user-pci" in each for each in devices) == 2 * len(host.cards)
+
+
+def test_slots_are_numbered_as_the_host_numbers_its_buses() -> None:
+    assert [tables.slot_of(at) for at in (0, 1, 15)] == ["01:00", "02:00", "10:00"]
+
+
+def test_boot_changes_cover_the_tools_own_journal_and_nothing_beside_it() -> None:
+    rows = rootdiff.boot_changes()
+    assert any(row.covers("/var/lib/hostpci/journal/1") for row in rows)
+    for path in ("/var/lib/hostpcix", "/etc/hostpci.toml", "/etc/udev/rules.d/10-x.rules"):
+        assert not any(row.covers(path) for row in rows)
+
+
+def test_every_allowed_kernel_message_has_a_reason() -> None:
+    assert all(row.reason and row.pattern for row in kernel_log.allowed_messages())
