@@ -1,0 +1,122 @@
+"""Can this slot go to a guest, and what would the host lose with it?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ..model.facts import Facts
+from ..model.finding import Finding, Level
+from ..model.pci import PciFunction
+from .say import fails, holds, unknown
+
+
+def check_identity(facts: Facts, slot: str) -> Iterator[Finding]:
+    """A claim names who must sit there; anybody else is not bound (Law of the rule file)."""
+    claim = facts.claims.of_slot(slot)
+    if claim is None:
+        return
+    present = {each.address: each.identity for each in facts.inventory.of_slot(slot)}
+    expected = {each.address: each.identity for each in claim.functions}
+    for address in sorted(present.keys() | expected.keys()):
+        wanted, found = expected.get(address), present.get(address)
+        if wanted == found:
+            yield holds("identity", address, identity=str(found))
+        else:
+            yield fails(
+                "identity", Level.FAIL, address, f"/sys/bus/pci/devices/{address}", blocks=True,
+                expected=str(wanted or "-"), found=str(found or "-"),
+            )  # fmt: skip
+
+
+def check_group(facts: Facts, slot: str) -> Iterator[Finding]:
+    if not facts.inventory.groups:
+        return
+    for each in facts.inventory.of_slot(slot):
+        if each.iommu_group is None:
+            yield fails("group", Level.FAIL, each.address, "iommu_group", blocks=True)
+
+
+def check_group_strangers(facts: Facts, slot: str) -> Iterator[Finding]:
+    """PVE binds the whole group at VM start (PVE::SysFSTools pci_dev_group_bind_to_vfio)."""
+    functions = facts.inventory.of_slot(slot)
+    numbers = sorted({each.iommu_group for each in functions if each.iommu_group is not None})
+    strangers = facts.inventory.strangers_of(slot)
+    for each in strangers:
+        level = Level.FAIL if each.is_critical else Level.WARN
+        yield fails(
+            "group-shared", level, each.address, *_described(each), blocks=each.is_critical,
+            group=str(each.iommu_group), device=each.device_name or str(each.identity),
+        )  # fmt: skip
+    if numbers and not strangers:
+        text = ", ".join(str(number) for number in numbers)
+        members = [each.address for each in functions]
+        yield holds("group-isolated", slot, *members, group=text)
+
+
+def _described(function: PciFunction) -> list[str]:
+    return [" ".join(filter(None, (use.kind, use.name, use.detail))) for use in function.uses]
+
+
+def check_reserved_regions(facts: Facts, slot: str) -> Iterator[Finding]:
+    """``direct`` ranges (RMRR, IVMD) make the kernel refuse the device (iommu.c require_direct)."""
+    numbers = {each.iommu_group for each in facts.inventory.of_slot(slot)}
+    for group in facts.inventory.groups:
+        if group.number in numbers and group.reserved_direct:
+            yield fails(
+                "reserved-direct", Level.FAIL, f"group {group.number}", *group.reserved_direct,
+                blocks=True,
+            )  # fmt: skip
+
+
+def check_host_use(facts: Facts, slot: str) -> Iterator[Finding]:
+    critical = [each for each in facts.inventory.of_slot(slot) if each.is_critical]
+    for each in critical:
+        yield fails("host-needs-it", Level.FAIL, each.address, *_described(each), blocks=True)
+    holders = {
+        name for each in facts.inventory.of_slot(slot) for use in each.uses for name in use.holders
+    }
+    if holders:
+        yield fails("host-has-it-open", Level.WARN, slot, *sorted(holders))
+    if not critical and not holders:
+        yield holds("host-use", slot)
+
+
+def check_boot_vga(facts: Facts, slot: str) -> Iterator[Finding]:
+    functions = [each for each in facts.inventory.of_slot(slot) if each.is_display]
+    others = [
+        each for each in facts.inventory.functions if each.is_display and each.slot != slot
+    ]
+    for each in functions:
+        if each.boot_vga is None:
+            yield unknown("boot-vga", each.address, "boot_vga")
+        elif not each.boot_vga:
+            yield holds("boot-vga", each.address)
+        else:
+            level = Level.NOTICE if others else Level.WARN
+            yield fails("boot-vga", level, each.address, "boot_vga=1", others=str(len(others)))
+
+
+def check_sriov(facts: Facts, slot: str) -> Iterator[Finding]:
+    """vfio_pci_core_register_device: "Cannot bind to PF with SR-IOV enabled"."""
+    for each in facts.inventory.of_slot(slot):
+        if each.sriov_vfs_enabled:
+            count = str(each.sriov_vfs_enabled)
+            yield fails(
+                "sriov-vfs", Level.FAIL, each.address, f"sriov_numvfs={count}",
+                blocks=True, count=count,
+            )  # fmt: skip
+
+
+def check_reset(facts: Facts, slot: str) -> Iterator[Finding]:
+    for each in facts.inventory.of_slot(slot):
+        if each.reset_methods:
+            yield holds("reset", each.address, *each.reset_methods)
+        else:
+            yield fails("reset", Level.WARN, each.address, "reset_method")
+
+
+def check_power(facts: Facts, slot: str) -> Iterator[Finding]:
+    for each in facts.inventory.of_slot(slot):
+        if each.power_state in ("error", "D3cold"):
+            state = each.power_state or ""
+            yield fails("power-state", Level.WARN, each.address, "power_state", state=state)

@@ -1,0 +1,55 @@
+"""The checks as a table. Each is a pure function of the facts and one slot."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from ..errors import UsageError
+from ..model.facts import Facts
+from ..model.finding import Finding, Findings
+from . import binding, device, leftovers, platform
+
+Check = Callable[[Facts, str], Iterable[Finding]]
+
+CHECKS: tuple[Check, ...] = (
+    platform.check_platform,
+    platform.check_cpu,
+    platform.check_firmware_table,
+    platform.check_iommu,
+    platform.check_interrupt_remapping,
+    platform.check_vfio_module,
+    platform.check_loader,
+    device.check_identity,
+    device.check_group,
+    device.check_group_strangers,
+    device.check_reserved_regions,
+    device.check_host_use,
+    device.check_boot_vga,
+    device.check_sriov,
+    device.check_reset,
+    device.check_power,
+    binding.check_drivers,
+    binding.check_driver_places,
+    binding.check_escape,
+    binding.check_state,
+    leftovers.check_leftovers,
+)
+
+
+def run_checks(facts: Facts, slot: str) -> Findings:
+    """All findings about one slot. Raises UsageError if there is no such slot, or a bridge."""
+    require_assignable(facts, slot)
+    return Findings(
+        slot=slot,
+        findings=tuple(finding for check in CHECKS for finding in check(facts, slot))
+    )
+
+
+def require_assignable(facts: Facts, slot: str) -> None:
+    """Raise UsageError unless the slot is there (or claimed) and holds no bridge."""
+    functions = facts.inventory.of_slot(slot)
+    if not functions and facts.claims.of_slot(slot) is None:
+        raise UsageError("no-such-device", address=slot)
+    bridges = [each.address for each in functions if each.is_bridge]
+    if bridges:
+        raise UsageError("is-a-bridge", address=bridges[0])

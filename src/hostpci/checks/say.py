@@ -1,0 +1,28 @@
+"""Short ways to build findings, so that a check reads as its condition."""
+
+from __future__ import annotations
+
+from ..model.finding import Finding, Level, Outcome
+
+
+def holds(code: str, subject: str = "", *evidence: str, **params: str) -> Finding:
+    return Finding(
+        code=code, outcome=Outcome.HOLDS, level=Level.PASS,
+        subject=subject, params=params, evidence=evidence,
+    )  # fmt: skip
+
+
+def fails(
+    code: str, level: Level, subject: str = "", *evidence: str, blocks: bool = False, **params: str
+) -> Finding:
+    return Finding(
+        code=code, outcome=Outcome.DOES_NOT_HOLD, level=level,
+        subject=subject, params=params, evidence=evidence, blocks=blocks,
+    )  # fmt: skip
+
+
+def unknown(code: str, subject: str = "", *evidence: str, **params: str) -> Finding:
+    return Finding(
+        code=code, outcome=Outcome.NOT_MEASURED, level=Level.WARN,
+        subject=subject, params=params, evidence=evidence,
+    )  # fmt: skip

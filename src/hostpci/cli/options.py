@@ -1,0 +1,58 @@
+"""The command line as one table: the parser, the help and the manual are made from it.
+
+Help texts stand in the catalogue as ``verb.NAME`` and ``option.NAME``.
+"""
+
+from __future__ import annotations
+
+
+class Option:
+    """One option or argument; ``takes`` is the placeholder of its value, empty for a switch."""
+
+    def __init__(self, *names: str, takes: str = "", optional: bool = False) -> None:
+        self.names = names
+        self.takes = takes
+        self.optional = optional
+        self.is_positional = not names[0].startswith("-")
+        self.key = names[-1].lstrip("-").replace("-", "_")
+
+
+class Verb:
+    """One verb; its code is ``cli/verbs/NAME.py``, imported only when it is called."""
+
+    def __init__(self, name: str, *options: Option) -> None:
+        self.name = name
+        self.options = (*options, JSON, LANG)
+
+
+JSON = Option("--json")
+LANG = Option("--lang", takes="LANG")
+_HOST = Option("--host", takes="FILE")
+_ROOT = Option("--root", takes="DIR")
+_YES = Option("-y", "--yes")
+_NOW = Option("--now")
+_OUTPUT = Option("-o", "--output", takes="FILE")
+_DRY_RUN = Option("--dry-run")
+_ADDRESS = Option("address", takes="ADDRESS")
+_ANY_ADDRESS = Option("address", takes="ADDRESS", optional=True)
+
+VERBS: tuple[Verb, ...] = (
+    Verb("scan", Option("--full"), _HOST, _ROOT),
+    Verb("check", _ADDRESS, _HOST, _ROOT),
+    Verb("claim", _ADDRESS, _YES, _DRY_RUN, _ROOT),
+    Verb("release", _ADDRESS, _YES, _DRY_RUN, _ROOT),
+    Verb("plan", _NOW, _OUTPUT, _HOST, _ROOT),
+    Verb("apply", Option("plan", takes="PLAN", optional=True), _NOW, _YES, _DRY_RUN, _ROOT),
+    Verb("verify", _ANY_ADDRESS, Option("--reset-test"), _HOST, _ROOT),
+    Verb(
+        "undo", Option("--last"), _NOW, Option("--skip-changed"), Option("--forget"),
+        _YES, _DRY_RUN, _ROOT,
+    ),  # fmt: skip
+    Verb("history", _HOST, _ROOT),
+    Verb("capture", _OUTPUT, _ROOT),
+    Verb("demo"),
+)
+
+
+def verb_named(name: str) -> Verb | None:
+    return next((verb for verb in VERBS if verb.name == name), None)

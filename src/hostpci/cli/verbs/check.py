@@ -1,0 +1,25 @@
+"""``hostpci check ADDRESS``: can this slot go to a guest, and what stands in the way?"""
+
+from __future__ import annotations
+
+from ...checks.registry import run_checks
+from ...errors import Exit
+from ...model.address import parse_slot
+from ...model.codec import document
+from ...model.finding import Level
+from ...render.findings import render_findings
+from ..context import Context
+
+
+def run(context: Context) -> int:
+    slot = parse_slot(context.args.address)
+    facts = context.facts()
+    findings = run_checks(facts, slot)
+    if context.args.json:
+        context.json(document("hostpci.findings/1", findings))
+    else:
+        for line, level in render_findings(findings, context.catalog):
+            context.out(line, level)
+        for gap in facts.unmeasured:
+            context.tell("scan.unmeasured", what=gap.what, why=gap.why)
+    return Exit.FINDINGS if findings.worst is Level.FAIL else Exit.OK

@@ -1,0 +1,70 @@
+"""``hostpci plan``: the least change from what is to what is claimed. Changes nothing."""
+
+from __future__ import annotations
+
+from ...errors import Exit
+from ...model.codec import document
+from ...model.plan import Plan, Reboot
+from ...planner.plan import make_plan
+from ..context import Context
+
+SCHEMA = "hostpci.plan/1"
+
+
+def run(context: Context) -> int:
+    plan = make_plan(context.facts(), bind_now=context.args.now)
+    if context.args.output:
+        save(context.args.output, plan)
+        context.tell("plan.saved", path=context.args.output)
+    show(context, plan)
+    return exit_code(plan)
+
+
+def show(context: Context, plan: Plan) -> None:
+    if context.args.json:
+        context.json(document(SCHEMA, plan))
+        return
+    from ...render.plan import render_plan
+
+    for line, level in render_plan(plan, context.catalog):
+        context.out(line, level)
+
+
+def exit_code(plan: Plan) -> Exit:
+    if plan.refusals:
+        return Exit.FINDINGS
+    if plan.steps:
+        return Exit.CHANGES_PENDING
+    return Exit.REBOOT_NEEDED if plan.reboot is Reboot.ONE else Exit.OK
+
+
+def save(path: str, plan: Plan) -> None:
+    """Write the plan for a later ``apply PLAN``. The person chose the path; it is overwritten."""
+    import json
+    import os
+
+    from ...host.files import fault_of
+
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
+            stream.write(json.dumps(document(SCHEMA, plan), indent=2) + "\n")
+    except OSError as error:
+        raise fault_of(error, path) from error
+
+
+def load(path: str) -> Plan:
+    """Read a saved plan. Raises UsageError or CorruptError."""
+    import json
+
+    from ...errors import CorruptError, UsageError
+    from ...model.codec import open_document
+
+    try:
+        with open(path, encoding="utf-8") as stream:
+            data = json.load(stream)
+    except OSError as error:
+        raise UsageError("no-such-file", path=path, reason=error.strerror) from error
+    except (ValueError, RecursionError) as error:
+        raise CorruptError("corrupt-document", path=path, reason=str(error)[:200]) from error
+    return open_document(Plan, SCHEMA, data, path)

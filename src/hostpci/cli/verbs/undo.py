@@ -1,0 +1,122 @@
+"""``hostpci undo``: everything back, byte for byte; what was changed since is never lost."""
+
+from __future__ import annotations
+
+from ...errors import Exit, UsageError
+from ...executor.apply import Machine, exclusive
+from ...executor.bind import hand_back_to_any
+from ...executor.journal import Journal
+from ...executor.undo import Undoer
+from ...model.codec import document
+from ...model.journal import History, Run, RunState
+from ...model.pci import VFIO
+from ...model.plan import FileStep, Step
+from ...model.rule import rule_path
+from ...planner.plan import rebuild_step, stale_images
+from ...render.plan import step_target
+from ..context import Context
+from .apply import outlive_the_terminal
+
+_REBUILD_TIMEOUT_S = 3600
+
+
+def run(context: Context) -> int:
+    history = _chosen(context)
+    if not history.runs and not context.args.forget:
+        context.tell("undo.nothing")
+        return Exit.OK
+    _show(context, history)
+    if context.args.dry_run:
+        context.tell("apply.dry-run")
+        return Exit.OK
+    outlive_the_terminal()
+    machine = context.machine()
+    with exclusive(machine.files):
+        return _undo(context, machine)
+
+
+def _undo(context: Context, machine: Machine) -> int:
+    history = _chosen(context)
+    undoer = Undoer(machine, skip_changed=context.args.skip_changed, announce=context.announce)
+    in_the_way = tuple(undoer.obstacles(tuple(reversed(history.runs))))
+    if not context.confirm():
+        context.tell("confirm.no")
+        return Exit.FAILED
+    undone = undoer.undo(history)
+    for each in in_the_way:
+        context.tell("undo.kept", path=each.path)
+    _rebuild_stale(context, machine)
+    Journal(machine.files).drop_copies()
+    waiting = _give_back(context, machine, undone)
+    if context.args.json:
+        context.json(document("hostpci.history/1", History(runs=undone)))
+    if context.args.forget:
+        _forget(machine)
+    context.tell("undo.done")
+    if waiting:
+        context.tell("undo.reboot", waiting=", ".join(waiting))
+        return Exit.REBOOT_NEEDED
+    return Exit.OK
+
+
+def _chosen(context: Context) -> History:
+    """The runs to take back: all that are not undone, or only the newest of them."""
+    runs = [each for each in context.history().runs if each.state is not RunState.UNDONE]
+    return History(runs=tuple(runs[-1:] if context.args.last else runs))
+
+
+def _show(context: Context, history: History) -> None:
+    if context.args.json:
+        return
+    for each in reversed(history.runs):
+        begun = each.begin
+        context.out(
+            context.catalog.text(
+                "history.line", number=each.number, started=begun.started, verb=begun.verb,
+                state=context.catalog.text(f"state.{each.state}"),
+            ),
+            "HEAD",
+        )  # fmt: skip
+        for step in reversed(begun.plan.steps):
+            title = context.catalog.text(f"step.{step.code}.undo")
+            context.out(f"   {step_target(step)}: {title}")
+
+
+def _rebuild_stale(context: Context, machine: Machine) -> None:
+    """Images that the host itself built with our rules inside would bind at the next boot."""
+    for image in stale_images(context.facts()):
+        context.tell("undo.rebuilding", path=image.path)
+        machine.runner.run(rebuild_step(image.release).argv, timeout_s=_REBUILD_TIMEOUT_S)
+
+
+def _give_back(context: Context, machine: Machine, undone: tuple[Run, ...]) -> list[str]:
+    """Functions whose rule is gone but which vfio-pci still holds; with ``--now`` hand them over.
+
+    Returns those that wait for the reboot.
+    """
+    facts = context.facts()
+    claimed = {claim.slot for claim in facts.claims.claims}
+    removed = {path for each in undone for path in map(_written_rule, each.begin.plan.steps)}
+    waiting = []
+    for function in facts.inventory.functions:
+        ours = rule_path(function.slot) in removed and function.slot not in claimed
+        if not ours or function.driver != VFIO:
+            continue
+        if context.args.now and machine.is_live:
+            driver = hand_back_to_any(machine.files, function.address)
+            context.tell("undo.handed-back", address=function.address, driver=driver or "-")
+        else:
+            waiting.append(function.address)
+    return waiting
+
+
+def _written_rule(step: Step) -> str:
+    return step.path if isinstance(step, FileStep) and step.code == "rule-write" else ""
+
+
+def _forget(machine: Machine) -> None:
+    journal = Journal(machine.files)
+    left = [each for each in journal.history().runs if each.state is not RunState.UNDONE]
+    if left:
+        raise UsageError("cannot-forget", run=left[0].number)
+    journal.forget()

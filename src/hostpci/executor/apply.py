@@ -1,0 +1,187 @@
+"""Carry out a plan: an entry on disk before each step, every precondition looked at again.
+
+A run that is cut off anywhere is finished by the next apply (forwards) or undo (backwards);
+both start from the journal and from what is really on disk, never from what should be there.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from .. import __version__
+from ..errors import BusyError, ConflictError, EnvironmentFault
+from ..host.files import HostFiles
+from ..host.runner import Runner
+from ..model.journal import Applied, Begin, Done, FileImage, Intent, Run
+from ..model.pci import VFIO
+from ..model.plan import BindStep, CommandStep, FileStep, Plan, Step
+from .bind import bind_to_vfio, driver_of, identity_of, override_of
+from .journal import HOME, KEPT, Journal
+
+_COMMAND_TIMEOUT_S = 3600
+_SPACE_MARGIN_BYTES = 16 << 20
+
+Announce = Callable[[str, int, int, Step], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Machine:
+    """What an execution acts on. ``is_live``: sysfs and commands are those of this host."""
+
+    files: HostFiles
+    runner: Runner
+    is_live: bool
+    boot_id: str
+
+
+def now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+@contextmanager
+def exclusive(files: HostFiles) -> Iterator[None]:
+    """Hold the lock of this root, or raise BusyError."""
+    files.make_directories(HOME, 0o700)
+    with files.locked(HOME) as got_it:
+        if not got_it:
+            raise BusyError("locked", path=HOME)
+        yield
+
+
+class Executor:
+    """Runs plans on one machine. ``announce`` is told of each step before it starts."""
+
+    def __init__(self, machine: Machine, announce: Announce | None = None) -> None:
+        self._machine = machine
+        self._files = machine.files
+        self._journal = Journal(machine.files)
+        self._announce = announce
+
+    def apply(self, plan: Plan, verb: str) -> Run:
+        """Begin a run and carry out every step. Raises ToolError at the first surprise."""
+        begin = Begin(
+            verb=verb, version=__version__, started=now(), boot_id=self._machine.boot_id, plan=plan
+        )
+        return self.finish(self._journal.begin(begin))
+
+    def finish(self, run: Run) -> Run:
+        """Carry out what is left of a run: all of it, or the rest after an interruption."""
+        steps = run.begin.plan.steps
+        for index, step in enumerate(steps):
+            if run.done(index) is None:
+                if self._announce:
+                    self._announce("apply", index + 1, len(steps), step)
+                run = self._execute(run, index, step)
+        return self._journal.add(run, Applied(finished=now()))
+
+    def _execute(self, run: Run, index: int, step: Step) -> Run:
+        match step:
+            case FileStep():
+                return self._write(run, index, step)
+            case CommandStep():
+                return self._command(run, index, step)
+            case BindStep():
+                return self._bind(run, index, step)
+
+    def _write(self, run: Run, index: int, step: FileStep) -> Run:
+        earlier = run.intent(index)
+        if earlier is not None:
+            self._files.remove(_beside(step.path, earlier.temporary))
+        found = self._files.read(step.path)
+        if found == encoded(step.after) and earlier is not None:
+            return self._journal.add(run, Done(step=index, after=(self._files.image(step.path),)))
+        if found != encoded(step.before):
+            raise ConflictError("file-changed", path=step.path)
+        before = self._files.image(step.path)
+        parent = step.path.rpartition("/")[0]
+        missing = () if step.after is None else self._files.missing_directories(parent)
+        intent = Intent(
+            step=index,
+            before=(before,),
+            temporary=temporary_name(),
+            created_directories=missing or (earlier.created_directories if earlier else ()),
+        )
+        run = self._journal.add(run, intent)
+        put(self._files, step.path, step.after, intent.temporary, _like(before, step.mode))
+        return self._journal.add(run, Done(step=index, after=(self._files.image(step.path),)))
+
+    def _command(self, run: Run, index: int, step: CommandStep) -> Run:
+        # After an interruption the copies of the first attempt are the ones to keep.
+        if run.intent(index) is None:
+            images = tuple(self._files.image(path) for path in step.touches)
+            kept = tuple(self._keep(image) for image in images)
+            run = self._journal.add(run, Intent(step=index, before=kept))
+        self._machine.runner.run(step.argv, timeout_s=_COMMAND_TIMEOUT_S)
+        after = tuple(self._files.image(path) for path in step.touches)
+        return self._journal.add(run, Done(step=index, after=after))
+
+    def _keep(self, image: FileImage) -> FileImage:
+        """Copy the bytes of a file into our store before a command may rewrite it."""
+        if image.sha256 is None:
+            return image
+        needed = self._files.size(image.path) + _SPACE_MARGIN_BYTES
+        if self._files.free_bytes(HOME) < needed:
+            raise EnvironmentFault(
+                "disk-full", path=HOME, reason=f"{needed >> 20} MiB are needed for a copy"
+            )
+        target = f"{KEPT}/{image.sha256}"
+        blocks = self._files.blocks(image.path)
+        self._files.replace(target, blocks, temporary=temporary_name(), like=_ours(target, 0o600))
+        return FileImage(
+            path=image.path, sha256=image.sha256, kept=image.sha256, mode=image.mode,
+            owner=image.owner, group=image.group, xattrs=image.xattrs,
+        )  # fmt: skip
+
+    def _bind(self, run: Run, index: int, step: BindStep) -> Run:
+        if not self._machine.is_live:
+            raise EnvironmentFault("not-live", address=step.address)
+        if identity_of(self._files, step.address) != step.identity:
+            raise ConflictError("identity-changed", address=step.address)
+        driver = driver_of(self._files, step.address)
+        if driver == VFIO and run.intent(index) is not None:
+            return self._journal.add(run, Done(step=index))
+        if driver not in (step.from_driver, None):
+            raise ConflictError("driver-changed", address=step.address, driver=driver or "-")
+        if run.intent(index) is None:
+            override = override_of(self._files, step.address)
+            run = self._journal.add(run, Intent(step=index, driver_override=override))
+        bind_to_vfio(self._files, self._machine.runner, step.address)
+        return self._journal.add(run, Done(step=index))
+
+
+def encoded(text: str | None) -> bytes | None:
+    return None if text is None else text.encode("utf-8")
+
+
+def temporary_name() -> str:
+    """A name nobody can foresee; it goes into the journal before the file is made."""
+    return f".hostpci-{secrets.token_hex(8)}.tmp"
+
+
+def _beside(path: str, name: str) -> str:
+    return f"{path.rpartition('/')[0]}/{name}"
+
+
+def _like(before: FileImage, mode: int) -> FileImage:
+    """Keep owner, mode and attributes of what is replaced; a new file is root's."""
+    if before.sha256 is not None:
+        return before
+    return _ours(before.path, mode)
+
+
+def _ours(path: str, mode: int) -> FileImage:
+    return FileImage(path=path, sha256=None, mode=mode, owner=os.geteuid(), group=os.getegid())
+
+
+def put(files: HostFiles, path: str, text: str | None, temporary: str, like: FileImage) -> None:
+    """Make ``path`` hold ``text``, or not exist."""
+    if text is None:
+        files.remove(path)
+    else:
+        files.make_directories(path.rpartition("/")[0])
+        files.replace(path, (text.encode("utf-8"),), temporary=temporary, like=like)

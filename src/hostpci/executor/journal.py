@@ -1,0 +1,123 @@
+"""The journal on disk: one file per run, one checksummed line per entry, synced one by one.
+
+A line is JSON ``{"entry": {...}, "sha256": "..."}``. A last line without its end is what a power
+cut leaves while appending: it never happened. Any other line that does not check is damage, and
+then nothing is read, applied or undone on its word.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any, cast
+
+from ..errors import CorruptError, EnvironmentFault
+from ..host.files import HostFiles
+from ..model import journal as model
+from ..model.codec import DecodeError, decode, encode
+from ..model.journal import Begin, Entry, History, Run, RunState
+
+HOME = "/var/lib/hostpci"
+RUNS = f"{HOME}/runs"
+KEPT = f"{HOME}/kept"
+_SUFFIX = ".journal"
+_ENTRY_TYPES: tuple[type[Entry], ...] = (
+    Begin, model.Intent, model.Done, model.Applied,
+    model.UndoIntent, model.StepUndone, model.Undone,
+)  # fmt: skip
+_BY_KIND = {each.KIND: each for each in _ENTRY_TYPES}
+_SPARE_BYTES = 1 << 20
+
+
+class Journal:
+    """All runs of one root. Reading writes nothing."""
+
+    def __init__(self, files: HostFiles) -> None:
+        self._files = files
+
+    def history(self) -> History:
+        """Every run, oldest first. Raises CorruptError that names the damaged file."""
+        names = [name for name in self._files.names_in(RUNS) if name.endswith(_SUFFIX)]
+        runs = (self._read(name) for name in names)
+        return History(runs=tuple(run for run in runs if run is not None))
+
+    def _read(self, name: str) -> Run | None:
+        path = f"{RUNS}/{name}"
+        raw = self._files.read(path) or b""
+        lines = raw.split(b"\n")[:-1]
+        entries = tuple(_parse(line, f"{path}:{n}") for n, line in enumerate(lines, start=1))
+        if not entries:
+            return None
+        number = name.removesuffix(_SUFFIX)
+        if not isinstance(entries[0], Begin) or not number.isdigit():
+            raise CorruptError("journal-corrupt", path=path, reason="does not begin with a plan")
+        return Run(number=int(number), entries=entries)
+
+    def interrupted(self) -> Run | None:
+        """The run that was cut off in the middle, if there is one."""
+        open_states = {RunState.APPLYING, RunState.UNDOING}
+        return next((run for run in self.history().runs if run.state in open_states), None)
+
+    def begin(self, entry: Begin) -> Run:
+        """Start a new run: directories, then the first entry, all synced."""
+        self._files.make_directories(RUNS, 0o700)
+        self._files.make_directories(KEPT, 0o700)
+        if self._files.free_bytes(HOME) < _SPARE_BYTES:
+            raise EnvironmentFault("disk-full", path=HOME, reason="less than 1 MiB is free")
+        names = [name.removesuffix(_SUFFIX) for name in self._files.names_in(RUNS)]
+        number = 1 + max((int(name) for name in names if name.isdigit()), default=0)
+        return self.add(Run(number=number, entries=()), entry)
+
+    def add(self, run: Run, entry: Entry) -> Run:
+        """Append one entry and sync it; a torn tail of an earlier cut is overwritten."""
+        line = _line(entry)
+        written = sum(len(_line(each)) for each in run.entries)
+        path = f"{RUNS}/{run.number:04d}{_SUFFIX}"
+        self._files.append(path, line, from_offset=written)
+        return Run(number=run.number, entries=(*run.entries, entry))
+
+    def drop_copies(self) -> None:
+        """Remove kept copies that no run can need any more, and half-written ones."""
+        needed = {
+            image.kept
+            for run in self.history().runs
+            if run.state is not RunState.UNDONE
+            for entry in run.entries
+            if isinstance(entry, model.Intent)
+            for image in entry.before
+        }
+        for name in self._files.names_in(KEPT):
+            if name not in needed:
+                self._files.remove(f"{KEPT}/{name}")
+
+    def forget(self) -> None:
+        """Remove the whole journal: only when everything in it has been undone."""
+        for directory in (RUNS, KEPT):
+            for name in self._files.names_in(directory):
+                self._files.remove(f"{directory}/{name}")
+            self._files.remove_directory_if_empty(directory)
+        self._files.remove_directory_if_empty(HOME)
+
+
+def _line(entry: Entry) -> bytes:
+    body = json.dumps(encode(entry), sort_keys=True, separators=(",", ":"))
+    digest = hashlib.sha256(body.encode()).hexdigest()
+    return f'{{"entry":{body},"sha256":"{digest}"}}\n'.encode()
+
+
+def _parse(line: bytes, where: str) -> Entry:
+    try:
+        data = json.loads(line)
+        entry = _decode_entry(data["entry"])
+        if _line(entry) != line + b"\n":
+            raise ValueError("checksum does not match")
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise CorruptError("journal-corrupt", path=where, reason=str(error)) from error
+    return entry
+
+
+def _decode_entry(data: Any) -> Entry:  # noqa: ANN401  (JSON)
+    kind = data.get("kind") if isinstance(data, dict) else None
+    if kind not in _BY_KIND:
+        raise DecodeError("kind", f"unknown {kind!r}")
+    return cast("Entry", decode(_BY_KIND[kind], data))

@@ -1,0 +1,122 @@
+"""Reads and edits ``/etc/hostpci.toml``. Edits are text to text and keep everything else."""
+
+from __future__ import annotations
+
+import re
+
+from ..errors import CorruptError, UsageError
+from ..host.root import Root
+from ..model.address import is_function, parse_slot
+from ..model.claim import Claim, ClaimedFunction, Claims
+from ..model.pci import Identity
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+PATH = "/etc/hostpci.toml"
+_HEADER = """\
+# What this host keeps for virtual machines. Written by "hostpci claim" and "hostpci release".
+# Each claim names a slot and who must sit there: if somebody else does, nothing is bound.
+"""
+_ID_PAIR = re.compile(r"([0-9a-f]{4}):([0-9a-f]{4})")
+_BLOCK_START = re.compile(r"^\[\[claim\]\]\s*(?:#.*)?$", re.MULTILINE)
+
+
+def read_claims(root: Root) -> Claims:
+    """The claims, or none if the file is absent. Raises CorruptError if it cannot be read."""
+    try:
+        text = root.read_bytes(PATH).decode("utf-8")
+    except FileNotFoundError:
+        return Claims(text=None, claims=())
+    except OSError as error:
+        raise CorruptError("claims-unreadable", path=PATH, reason=error.strerror) from error
+    except UnicodeDecodeError as error:
+        raise CorruptError("claims-unparseable", path=PATH, reason=str(error)) from error
+    return Claims(text=text, claims=parse_claims(text))
+
+
+def parse_claims(text: str) -> tuple[Claim, ...]:
+    """Parse the file's text. Raises CorruptError that says where and why."""
+    import tomllib
+
+    try:
+        data = tomllib.loads(text)
+        unknown = sorted(set(data) - {"claim"})
+        if unknown:
+            raise ValueError(f"unknown key {unknown[0]!r}")
+        claims = tuple(_parse_claim(item) for item in _list(data.get("claim", []), "claim"))
+        slots = [claim.slot for claim in claims]
+        if len(set(slots)) != len(slots):
+            raise ValueError("a slot is claimed twice")
+    except (ValueError, UsageError) as error:
+        raise CorruptError("claims-unparseable", path=PATH, reason=str(error)) from error
+    return claims
+
+
+def _list(value: Any, what: str) -> list[Any]:  # noqa: ANN401  (TOML)
+    if not isinstance(value, list):
+        raise ValueError(f"{what} must be a list")  # noqa: TRY004  (one error for bad files)
+    return value
+
+
+def _parse_claim(item: Any) -> Claim:  # noqa: ANN401  (TOML)
+    if not isinstance(item, dict) or set(item) != {"slot", "functions"}:
+        raise ValueError("a claim has exactly the keys slot and functions")
+    slot = item["slot"]
+    if not isinstance(slot, str) or parse_slot(slot) != slot:
+        raise ValueError(f"slot must be written like 0000:01:00, found {slot!r}")
+    functions = tuple(_parse_function(each) for each in _list(item["functions"], "functions"))
+    if not functions or any(each.address.rpartition(".")[0] != slot for each in functions):
+        raise ValueError(f"functions of {slot} must be one or more functions of that slot")
+    return Claim(slot=slot, functions=functions)
+
+
+def _parse_function(item: Any) -> ClaimedFunction:  # noqa: ANN401  (TOML)
+    if not isinstance(item, dict) or set(item) != {"address", "id", "subsystem"}:
+        raise ValueError("a function has exactly the keys address, id and subsystem")
+    address, ids, subsystem = (item[key] for key in ("address", "id", "subsystem"))
+    pairs = [_ID_PAIR.fullmatch(each) if isinstance(each, str) else None for each in (ids, subsystem)]
+    if not isinstance(address, str) or not is_function(address) or pairs[0] is None or pairs[1] is None:
+        raise ValueError(f"cannot understand function {item!r}")
+    return ClaimedFunction(
+        address=address,
+        identity=Identity(
+            vendor=pairs[0][1],
+            device=pairs[0][2],
+            subsystem_vendor=pairs[1][1],
+            subsystem_device=pairs[1][2],
+        ),
+    )
+
+
+def with_claim(text: str | None, claim: Claim) -> str:
+    """The file's text with one more claim at its end."""
+    base = _HEADER if text is None else text
+    separator = "" if base.endswith("\n") else "\n"
+    return f"{base}{separator}\n{_render(claim)}"
+
+
+def without_claim(text: str, slot: str) -> str | None:
+    """The file's text without the claim of ``slot``; None if nothing but our header is left."""
+    starts = [match.start() for match in _BLOCK_START.finditer(text)]
+    bounds = list(zip(starts, [*starts[1:], len(text)], strict=True))
+    for start, end in bounds:
+        if any(claim.slot == slot for claim in parse_claims(text[start:end])):
+            kept_before = text[:start]
+            if kept_before.endswith("\n\n"):
+                kept_before = kept_before[:-1]
+            rest = kept_before + text[end:]
+            return None if rest == _HEADER else rest
+    raise CorruptError("claims-unparseable", path=PATH, reason=f"no [[claim]] block for {slot}")
+
+
+def _render(claim: Claim) -> str:
+    lines = ["[[claim]]", f'slot = "{claim.slot}"', "functions = ["]
+    for function in claim.functions:
+        who = function.identity
+        lines.append(
+            f'  {{ address = "{function.address}", id = "{who.vendor}:{who.device}",'
+            f' subsystem = "{who.subsystem_vendor}:{who.subsystem_device}" }},'
+        )
+    return "\n".join([*lines, "]"]) + "\n"

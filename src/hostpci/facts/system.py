@@ -1,0 +1,150 @@
+"""Reads the platform: distribution, processor, kernel, IOMMU and boot loader."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from ..errors import EnvironmentFault
+from ..host.runner import Runner
+from ..model.facts import CpuFacts, IommuFacts, KernelFacts, Loader, LoaderFacts, PlatformFacts
+from .look import Look
+
+GRUB_CONFIG = "/boot/grub/grub.cfg"
+_LOADER_INFO = "/sys/firmware/efi/efivars/LoaderInfo-4a67b082-0a4c-41cf-b6c7-440b29bb8c4f"
+_ASKED_OPTIONS = (
+    "CONFIG_INTEL_IOMMU_DEFAULT_ON",
+    "CONFIG_INTEL_IOMMU_DEFAULT_ON_INTGPU_OFF",
+    "CONFIG_VFIO_PCI",
+)
+_EFIVAR_ATTRIBUTE_BYTES = 4
+
+
+def read_platform(look: Look, runner: Runner) -> PlatformFacts:
+    release = look.raw("/etc/os-release") or ""
+    pretty = [line for line in release.splitlines() if line.startswith("PRETTY_NAME=")]
+    is_pve = look.exists("/usr/bin/pveversion")
+    return PlatformFacts(
+        distribution=pretty[0].partition("=")[2].strip("\"'") if pretty else "",
+        is_pve=is_pve,
+        pve_version=_pve_version(look, runner) if is_pve else None,
+    )
+
+
+def _pve_version(look: Look, runner: Runner) -> str | None:
+    try:
+        return runner.run(["pveversion"], timeout_s=30).stdout.strip()
+    except EnvironmentFault as error:
+        look.note("pveversion", str(error))
+        return None
+
+
+def read_cpu(look: Look) -> CpuFacts:
+    def first_processor(lines: Iterable[str]) -> Iterator[str]:
+        wanted = {"vendor_id", "model name", "flags"}
+        for line in lines:
+            key = line.partition(":")[0].strip()
+            if key in wanted:
+                wanted.remove(key)
+                yield line
+
+    pairs = [line.partition(":") for line in look.lines("/proc/cpuinfo", first_processor) or ()]
+    fields = {key.strip(): value.strip() for key, _, value in pairs}
+    flags = fields.get("flags")
+    found = None if flags is None else [flag for flag in flags.split() if flag in {"svm", "vmx"}]
+    return CpuFacts(
+        vendor=fields.get("vendor_id", ""),
+        model=fields.get("model name", ""),
+        virtualization=None if found is None else "".join(found[:1]),
+    )
+
+
+def read_kernel(look: Look) -> KernelFacts:
+    release = look.text("/proc/sys/kernel/osrelease") or ""
+
+    def asked(lines: Iterable[str]) -> Iterator[str]:
+        return (line for line in lines if line.partition("=")[0] in _ASKED_OPTIONS)
+
+    def vfio_pci(lines: Iterable[str]) -> Iterator[str]:
+        return (line for line in lines if "/vfio-pci.ko" in line.partition(":")[0])
+
+    def names(lines: Iterable[str]) -> Iterator[str]:
+        return (line.split()[0] for line in lines)
+
+    config = look.lines(f"/boot/config-{release}", asked)
+    modules = look.lines(f"/lib/modules/{release}/modules.dep", vfio_pci)
+    options = None if config is None else dict(_option(line) for line in config)
+    built_in = (options or {}).get("CONFIG_VFIO_PCI") == "y"
+    return KernelFacts(
+        release=release,
+        command_line=tuple((look.text("/proc/cmdline") or "").split()),
+        config=options,
+        loaded_modules=look.lines("/proc/modules", names) or (),
+        vfio_pci_available=None if modules is None else bool(modules) or built_in,
+    )
+
+
+def _option(line: str) -> tuple[str, str]:
+    key, _, value = line.partition("=")
+    return key, value
+
+
+def read_iommu(look: Look) -> IommuFacts:
+    tables = look.names_or_none("/sys/firmware/acpi/tables")
+    chips = sorted(
+        {
+            look.text(f"/sys/kernel/irq/{number}/chip_name") or ""
+            for number in look.names("/sys/kernel/irq")
+        }
+        - {""}
+    )
+    return IommuFacts(
+        units=look.names("/sys/class/iommu"),
+        tables=None if tables is None else tuple(sorted({"IVRS", "DMAR"} & set(tables))),
+        interrupt_remapping=_remaps(chips),
+        interrupt_chips=tuple(chips),
+    )
+
+
+def _remaps(chips: list[str]) -> bool | None:
+    """The kernel names remapped interrupt chips ``IR-...``.
+
+    drivers/iommu/amd/iommu.c (amd_ir_chip), drivers/iommu/intel/irq_remapping.c (intel_ir_chip),
+    arch/x86/kernel/apic (``IR-IO-APIC``, ``IR-PCI-MSI``).
+    """
+    if any(chip.startswith("IR-") for chip in chips):
+        return True
+    plain = any(chip.startswith(("IO-APIC", "PCI-MSI")) for chip in chips)
+    return False if plain else None
+
+
+def read_loader(look: Look) -> LoaderFacts:
+    """Decide who booted this host from what it left behind, never from one file's existence."""
+    efi = look.exists("/sys/firmware/efi")
+    info = _loader_info(look) if efi else ""
+    first = (look.text("/proc/cmdline") or "").partition(" ")[0]
+    managed = bool(look.text("/etc/kernel/proxmox-boot-uuids"))
+    has_grub_config = look.exists(GRUB_CONFIG)
+    evidence = [f"/proc/cmdline: {first.partition('=')[0]}="]
+    evidence += [f"LoaderInfo: {info}"] if info else []
+    evidence += ["/etc/kernel/proxmox-boot-uuids"] if managed else []
+    evidence += [GRUB_CONFIG] if has_grub_config else []
+    # GRUB 2.06 leaves no LoaderInfo, 2.12 does (bli module); both pass BOOT_IMAGE=
+    by_grub = first.startswith("BOOT_IMAGE=") and (not info or info.startswith("GRUB"))
+    if managed:
+        loader = Loader.PROXMOX_BOOT_TOOL
+    elif info.startswith("systemd-boot"):
+        loader = Loader.SYSTEMD_BOOT
+    else:
+        loader = Loader.GRUB if by_grub and has_grub_config else Loader.UNKNOWN
+    return LoaderFacts(
+        loader=loader, firmware="UEFI" if efi else "BIOS", evidence=tuple(evidence)
+    )
+
+
+def _loader_info(look: Look) -> str:
+    """Content of the LoaderInfo variable (systemd, Boot Loader Interface): UTF-16, 4 bytes first."""
+    try:
+        raw = look.root.read_bytes(_LOADER_INFO)
+    except OSError:
+        return ""
+    return raw[_EFIVAR_ATTRIBUTE_BYTES:].decode("utf-16-le", "replace").rstrip("\0")

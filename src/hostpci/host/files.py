@@ -1,0 +1,264 @@
+"""The one door for writing: whole files, atomically, without following a link.
+
+Every path is absolute within ``base``. Directories are opened one by one with O_NOFOLLOW, so a
+link planted on the way is an error and never a detour. A file is replaced by rename after its
+new content, owner, mode and extended attributes are on disk; the directory is synced after.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+
+from ..errors import ConflictError, EnvironmentFault
+from ..model.journal import FileImage
+
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
+_CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_APPEND = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
+_COPY_BYTES = 1 << 20
+_SYSFS_PREFIX = "/sys/bus/pci/"
+
+_FAULTS = {
+    errno.ENOSPC: "disk-full",
+    errno.EDQUOT: "disk-full",
+    errno.EROFS: "read-only",
+    errno.EACCES: "not-writable",
+    errno.EPERM: "not-writable",
+    errno.ELOOP: "link-in-path",
+    errno.ENOTDIR: "link-in-path",
+}
+
+
+def fault_of(error: OSError, path: str) -> EnvironmentFault:
+    """Say an OSError in our words: which file, what was left untouched, what to do."""
+    code = _FAULTS.get(error.errno or 0, "io-error")
+    return EnvironmentFault(code, path=path, reason=error.strerror)
+
+
+@contextmanager
+def _speaking(path: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise fault_of(error, path) from error
+
+
+class HostFiles:
+    """Write access to one root. Nothing else in this program writes to a host."""
+
+    def __init__(self, base: str = "/") -> None:
+        self.base = os.path.realpath(base)
+
+    @contextmanager
+    def _parent(self, path: str) -> Iterator[tuple[int, str]]:
+        """Yield (descriptor of the directory that holds ``path``, last name)."""
+        *directories, name = path.strip("/").split("/")
+        descriptor = os.open(self.base, _DIRECTORY)
+        try:
+            for part in directories:
+                deeper = os.open(part, _DIRECTORY, dir_fd=descriptor)
+                os.close(descriptor)
+                descriptor = deeper
+            yield descriptor, name
+        finally:
+            os.close(descriptor)
+
+    def read(self, path: str) -> bytes | None:
+        """Content of a regular file, None if there is none. A link is a fault."""
+        with _speaking(path):
+            try:
+                with self._parent(path) as (parent, name):
+                    descriptor = os.open(name, _READ, dir_fd=parent)
+            except FileNotFoundError:
+                return None
+            with os.fdopen(descriptor, "rb") as stream:
+                if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
+                    raise EnvironmentFault("not-a-file", path=path)
+                return stream.read()
+
+    def image(self, path: str) -> FileImage:
+        """Hash, owner, mode and extended attributes of ``path``; absent is sha256 None."""
+        import hashlib
+
+        with _speaking(path):
+            try:
+                with self._parent(path) as (parent, name):
+                    descriptor = os.open(name, _READ, dir_fd=parent)
+            except FileNotFoundError:
+                return FileImage(path=path, sha256=None)
+            with os.fdopen(descriptor, "rb") as stream:
+                status = os.fstat(descriptor)
+                if not stat.S_ISREG(status.st_mode):
+                    raise EnvironmentFault("not-a-file", path=path)
+                return FileImage(
+                    path=path,
+                    sha256=hashlib.file_digest(stream, "sha256").hexdigest(),
+                    mode=stat.S_IMODE(status.st_mode),
+                    owner=status.st_uid,
+                    group=status.st_gid,
+                    xattrs=_read_xattrs(descriptor),
+                )
+
+    def replace(
+        self, path: str, content: Iterable[bytes], *, temporary: str, like: FileImage
+    ) -> None:
+        """Make ``path`` hold the blocks of ``content`` with the owner, mode and attributes of ``like``.
+
+        ``temporary`` is the name to use beside it: unpredictable, and already in the journal,
+        so that a killed run leaves nothing that nobody knows of.
+        """
+        with _speaking(path), self._parent(path) as (parent, name):
+            _refuse_link(parent, name, path)
+            try:
+                _write_new(parent, temporary, content, like)
+                os.rename(temporary, name, src_dir_fd=parent, dst_dir_fd=parent)
+            except OSError:
+                with suppress(FileNotFoundError):
+                    os.unlink(temporary, dir_fd=parent)
+                raise
+            os.fsync(parent)
+
+    def remove(self, path: str) -> None:
+        """Remove a file; one that is not there is fine."""
+        with _speaking(path):
+            try:
+                with self._parent(path) as (parent, name):
+                    os.unlink(name, dir_fd=parent)
+                    os.fsync(parent)
+            except FileNotFoundError:
+                return
+
+    def make_directories(self, path: str, mode: int = 0o755) -> tuple[str, ...]:
+        """Create ``path`` and what is missing above it; return what was created, top first."""
+        created = []
+        with _speaking(path):
+            for directory in self.missing_directories(path):
+                with self._parent(directory) as (parent, name):
+                    os.mkdir(name, mode, dir_fd=parent)
+                    os.fsync(parent)
+                created.append(directory)
+        return tuple(created)
+
+    def missing_directories(self, path: str) -> tuple[str, ...]:
+        parts = path.strip("/").split("/")
+        prefixes = ["/" + "/".join(parts[: count + 1]) for count in range(len(parts))]
+        return tuple(each for each in prefixes if not os.path.lexists(self.base + each))
+
+    def remove_directory_if_empty(self, path: str) -> None:
+        with _speaking(path):
+            try:
+                with self._parent(path) as (parent, name):
+                    os.rmdir(name, dir_fd=parent)
+                    os.fsync(parent)
+            except OSError as error:
+                if error.errno not in {errno.ENOENT, errno.ENOTEMPTY, errno.EEXIST}:
+                    raise
+
+    def append(self, path: str, line: bytes, *, from_offset: int) -> None:
+        """Append one journal line after ``from_offset`` (cutting a torn tail) and sync it."""
+        with _speaking(path), self._parent(path) as (parent, name):
+            descriptor = os.open(name, _APPEND, 0o600, dir_fd=parent)
+            try:
+                if os.fstat(descriptor).st_size > from_offset:
+                    os.ftruncate(descriptor, from_offset)
+                _write_all(descriptor, line)
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+            os.fsync(parent)
+
+    def blocks(self, path: str) -> Iterator[bytes]:
+        """Content of a file piece by piece, for files too large to hold."""
+        with _speaking(path), self._parent(path) as (parent, name):
+            descriptor = os.open(name, _READ, dir_fd=parent)
+            with os.fdopen(descriptor, "rb") as stream:
+                while block := stream.read(_COPY_BYTES):
+                    yield block
+
+    def size(self, path: str) -> int:
+        with _speaking(path), self._parent(path) as (parent, name):
+            return os.stat(name, dir_fd=parent, follow_symlinks=False).st_size
+
+    def free_bytes(self, path: str) -> int:
+        with _speaking(path):
+            status = os.statvfs(self.base + path)
+            return status.f_bavail * status.f_frsize
+
+    def write_attribute(self, path: str, value: str) -> None:
+        """Write a sysfs attribute of the PCI bus. Nothing is created, nothing truncated."""
+        if not path.startswith(_SYSFS_PREFIX):
+            raise ConflictError("not-sysfs", path=path)
+        with _speaking(path):
+            descriptor = os.open(self.base.rstrip("/") + path, os.O_WRONLY | os.O_CLOEXEC)
+            try:
+                os.write(descriptor, value.encode("ascii"))
+            finally:
+                os.close(descriptor)
+
+    def names_in(self, path: str) -> tuple[str, ...]:
+        """Names in a directory of ours; none if it is not there."""
+        try:
+            return tuple(sorted(os.listdir(self.base + path)))
+        except FileNotFoundError:
+            return ()
+        except OSError as error:
+            raise fault_of(error, path) from error
+
+    @contextmanager
+    def locked(self, path: str) -> Iterator[bool]:
+        """Hold an exclusive lock on a directory; yields False if somebody else has it."""
+        import fcntl
+
+        with _speaking(path), self._parent(path + "/.") as (parent, _):
+            descriptor = os.dup(parent)
+        try:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                yield False
+                return
+            yield True
+        finally:
+            os.close(descriptor)
+
+
+def _refuse_link(parent: int, name: str, path: str) -> None:
+    with suppress(FileNotFoundError):
+        if not stat.S_ISREG(os.stat(name, dir_fd=parent, follow_symlinks=False).st_mode):
+            raise EnvironmentFault("not-a-file", path=path)
+
+
+def _write_new(parent: int, name: str, content: Iterable[bytes], like: FileImage) -> None:
+    descriptor = os.open(name, _CREATE, 0o600, dir_fd=parent)
+    try:
+        for block in content:
+            _write_all(descriptor, block)
+        if (os.geteuid(), os.getegid()) != (like.owner, like.group):
+            os.fchown(descriptor, like.owner, like.group)
+        os.fchmod(descriptor, like.mode)
+        for attribute, value in (like.xattrs or {}).items():
+            os.setxattr(descriptor, attribute, bytes.fromhex(value))
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _write_all(descriptor: int, content: bytes) -> None:
+    view = memoryview(content)
+    while view:
+        view = view[os.write(descriptor, view) :]
+
+
+def _read_xattrs(descriptor: int) -> dict[str, str] | None:
+    try:
+        names = os.listxattr(descriptor)
+    except OSError as error:
+        if error.errno in {errno.ENOTSUP, errno.ENOSYS}:
+            return None
+        raise
+    return {name: os.getxattr(descriptor, name).hex() for name in names} or None

@@ -1,0 +1,121 @@
+"""Where facts are read from: the running host, a tree on disk, or somebody's capture.
+
+Readers get a Root as an argument and never open a path themselves, so the same code looks at
+``/``, at a test tree and at a capture. Nothing here can write.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Callable, Iterable
+
+Keep = Callable[[Iterable[str]], Iterable[str]]
+
+_HELD_PREFIXES = ("/dev/snd/", "/dev/dri/", "/dev/nvidia", "/dev/vfio/", "/dev/kfd")
+
+
+class NotCapturedError(OSError):
+    """A capture does not say: neither the content nor the absence of this path was recorded."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(errno.ENODATA, "not in the capture", path)
+
+
+class Root:
+    """The interface. Every method raises OSError the way the ``os`` call would."""
+
+    is_live = False
+
+    def read_bytes(self, path: str) -> bytes:
+        raise NotImplementedError
+
+    def read_text(self, path: str) -> str:
+        return self.read_bytes(path).decode("utf-8", "replace")
+
+    def filtered_lines(self, path: str, keep: Keep) -> tuple[str, ...]:
+        """Lines of a large file that ``keep`` lets through; ``keep`` must be idempotent."""
+        return tuple(keep(self.read_text(path).splitlines()))
+
+    def list_directory(self, path: str) -> tuple[str, ...]:
+        """Sorted names."""
+        raise NotImplementedError
+
+    def read_link(self, path: str) -> str:
+        raise NotImplementedError
+
+    def exists(self, path: str) -> bool:
+        raise NotImplementedError
+
+    def modified_ns(self, path: str) -> int:
+        raise NotImplementedError
+
+    def device_holders(self) -> dict[str, tuple[str, ...]]:
+        """Device node -> processes (``comm[pid]``) that hold it open."""
+        raise NotImplementedError
+
+
+class TreeRoot(Root):
+    """A directory that holds, or is, a root file system. Links never lead out of it."""
+
+    def __init__(self, base: str = "/") -> None:
+        self.base = os.path.realpath(base)
+        self.is_live = self.base == "/"
+
+    def _real(self, path: str) -> str:
+        if self.is_live:
+            return path
+        return self._inside(self.base + path, path)
+
+    def _inside(self, candidate: str, path: str) -> str:
+        resolved = os.path.realpath(candidate)
+        if resolved != self.base and not resolved.startswith(self.base + "/"):
+            raise PermissionError(errno.EACCES, "link leads out of the tree", path)
+        return resolved
+
+    def read_bytes(self, path: str) -> bytes:
+        with open(self._real(path), "rb", buffering=0) as stream:
+            return stream.read()
+
+    def list_directory(self, path: str) -> tuple[str, ...]:
+        return tuple(sorted(os.listdir(self._real(path))))
+
+    def read_link(self, path: str) -> str:
+        if self.is_live:
+            return os.readlink(path)
+        parent, _, name = path.rpartition("/")
+        return os.readlink(f"{self._inside(self.base + parent, path)}/{name}")
+
+    def exists(self, path: str) -> bool:
+        return os.path.exists(self._real(path))
+
+    def modified_ns(self, path: str) -> int:
+        return os.stat(self._real(path)).st_mtime_ns
+
+    def device_holders(self) -> dict[str, tuple[str, ...]]:
+        return _scan_open_devices() if self.is_live else {}
+
+
+def _scan_open_devices() -> dict[str, tuple[str, ...]]:
+    holders: dict[str, set[str]] = {}
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        for target in _open_files_of(pid):
+            if target.startswith(_HELD_PREFIXES):
+                holders.setdefault(target, set()).add(f"{_command_of(pid)}[{pid}]")
+    return {path: tuple(sorted(names)) for path, names in sorted(holders.items())}
+
+
+def _open_files_of(pid: str) -> list[str]:
+    # A process may end while we look at it: then it holds nothing any more.
+    try:
+        return [os.readlink(f"/proc/{pid}/fd/{fd}") for fd in os.listdir(f"/proc/{pid}/fd")]
+    except OSError:
+        return []
+
+
+def _command_of(pid: str) -> str:
+    try:
+        with open(f"/proc/{pid}/comm", encoding="utf-8", errors="replace") as stream:
+            return stream.read().strip()
+    except OSError:
+        return "?"

@@ -1,0 +1,143 @@
+"""The one door for processes: argument lists, a clean environment, a time limit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from ..errors import EnvironmentFault
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+Keep = Callable[[Iterable[str]], Iterable[str]]
+Tick = Callable[[str, float], None]
+
+_ENVIRONMENT = {
+    "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
+    "LC_ALL": "C.UTF-8",
+    "DEBIAN_FRONTEND": "noninteractive",
+}
+_STDERR_TAIL_CHARS = 800
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Completed:
+    """A program that exited with one of the codes that were asked for."""
+
+    argv: tuple[str, ...]
+    code: int
+    stdout: str
+    stderr: str
+
+
+class Runner:
+    """The interface: ``keep`` filters the lines of stdout before anybody stores them."""
+
+    def run(self, argv: Sequence[str], *, timeout_s: float, keep: Keep | None = None) -> Completed:
+        raise NotImplementedError
+
+
+class RealRunner(Runner):
+    """Runs programs of this host. Raises EnvironmentFault with argv, code and last words.
+
+    ``tick`` is called about once a second with the program's name and the seconds so far.
+    """
+
+    def __init__(self, tick: Tick | None = None) -> None:
+        self._tick = tick
+
+    def run(self, argv: Sequence[str], *, timeout_s: float, keep: Keep | None = None) -> Completed:
+        import subprocess
+
+        try:
+            process = subprocess.Popen(
+                list(argv),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                env=_ENVIRONMENT,
+                cwd="/",
+                start_new_session=True,
+            )
+        except OSError as error:
+            raise EnvironmentFault("command-missing", command=argv[0], reason=error.strerror) from error
+        out, err = self._wait(process, argv, timeout_s)
+        stdout = _filtered(out.decode("utf-8", "replace"), keep)
+        stderr = err.decode("utf-8", "replace")
+        if process.returncode != 0:
+            raise EnvironmentFault(
+                "command-failed",
+                command=" ".join(argv),
+                code=process.returncode,
+                reason=stderr.strip()[-_STDERR_TAIL_CHARS:],
+            )
+        return Completed(argv=tuple(argv), code=0, stdout=stdout, stderr=stderr)
+
+    def _wait(self, process: Any, argv: Sequence[str], timeout_s: float) -> tuple[bytes, bytes]:  # noqa: ANN401
+        import subprocess
+        import time
+
+        started = time.monotonic()
+        while True:
+            try:
+                out, err = process.communicate(timeout=1)
+            except subprocess.TimeoutExpired:
+                elapsed_s = time.monotonic() - started
+                if elapsed_s > timeout_s:
+                    _kill_session(process)
+                    raise EnvironmentFault(
+                        "command-timeout", command=" ".join(argv), seconds=round(timeout_s)
+                    ) from None
+                if self._tick:
+                    self._tick(argv[0], elapsed_s)
+            else:
+                return out, err
+
+
+def _kill_session(process: Any) -> None:  # noqa: ANN401
+    import os
+    import signal
+
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def _filtered(text: str, keep: Keep | None) -> str:
+    if keep is None:
+        return text
+    return "".join(f"{line}\n" for line in keep(text.splitlines()))
+
+
+class RefusingRunner(Runner):
+    """For roots that are not the running host: no program of this machine speaks for them."""
+
+    def run(self, argv: Sequence[str], *, timeout_s: float, keep: Keep | None = None) -> Completed:  # noqa: ARG002
+        raise EnvironmentFault("command-not-here", command=" ".join(argv))
+
+
+class ReplayRunner(Runner):
+    """Answers from a capture's ``commands``."""
+
+    def __init__(self, commands: list[dict[str, Any]]) -> None:
+        self._answers = {tuple(each["argv"]): each["stdout"] for each in commands}
+
+    def run(self, argv: Sequence[str], *, timeout_s: float, keep: Keep | None = None) -> Completed:  # noqa: ARG002
+        stdout = self._answers.get(tuple(argv))
+        if stdout is None:
+            raise EnvironmentFault("command-not-here", command=" ".join(argv))
+        return Completed(argv=tuple(argv), code=0, stdout=_filtered(stdout, keep), stderr="")
+
+
+class RecordingRunner(Runner):
+    """Passes on to another runner and keeps the filtered answers for the capture."""
+
+    def __init__(self, inner: Runner) -> None:
+        self._inner = inner
+        self.commands: list[dict[str, Any]] = []
+
+    def run(self, argv: Sequence[str], *, timeout_s: float, keep: Keep | None = None) -> Completed:
+        completed = self._inner.run(argv, timeout_s=timeout_s, keep=keep)
+        self.commands.append({"argv": list(argv), "stdout": completed.stdout})
+        return completed

@@ -1,0 +1,117 @@
+"""Everything a decision may rest on, as one frozen value. Nothing in here decides."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from .claim import Claims
+from .pci import Inventory, Unmeasured
+
+
+class Loader(StrEnum):
+    """Who loaded this kernel. UNKNOWN is an answer: the evidence disagrees or is missing."""
+
+    GRUB = "grub"
+    PROXMOX_BOOT_TOOL = "proxmox-boot-tool"
+    SYSTEMD_BOOT = "systemd-boot"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoaderFacts:
+    loader: Loader
+    firmware: str
+    evidence: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IommuFacts:
+    """``units``: /sys/class/iommu; ``tables``: which of IVRS, DMAR the firmware gave (None: not
+    readable); ``interrupt_remapping``: from the interrupt chips in use, None if not readable.
+    """
+
+    units: tuple[str, ...]
+    tables: tuple[str, ...] | None
+    interrupt_remapping: bool | None
+    interrupt_chips: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CpuFacts:
+    """``virtualization``: ``svm``, ``vmx``, or empty when the flags have neither."""
+
+    vendor: str
+    model: str
+    virtualization: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KernelFacts:
+    """``config``: the few options we ask for, as in /boot/config-RELEASE (None: no such file)."""
+
+    release: str
+    command_line: tuple[str, ...]
+    config: dict[str, str] | None
+    loaded_modules: tuple[str, ...]
+    vfio_pci_available: bool | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InitramfsImage:
+    """One /boot/initrd.img-RELEASE.
+
+    ``modules``: kernel modules inside, None if it could not be listed. ``claim_rules``: names of
+    our rule files inside. Times are nanoseconds since the epoch.
+    """
+
+    path: str
+    release: str
+    modified_ns: int
+    modules: tuple[str, ...] | None
+    claim_rules: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RuleFile:
+    """One of our udev rule files as it lies on the root file system."""
+
+    path: str
+    text: str
+    modified_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setting:
+    """One line in a host's file (or word of the running command line) that guides tell to put.
+
+    ``code`` says which setting, ``value`` what it is set to, ``where`` ``path:line``.
+    """
+
+    code: str
+    value: str
+    where: str
+    line: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlatformFacts:
+    distribution: str
+    is_pve: bool
+    pve_version: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    platform: PlatformFacts
+    inventory: Inventory
+    iommu: IommuFacts
+    cpu: CpuFacts
+    kernel: KernelFacts
+    loader: LoaderFacts
+    images: tuple[InitramfsImage, ...]
+    rules: tuple[RuleFile, ...]
+    grub_dropin: str | None
+    settings: tuple[Setting, ...]
+    claims: Claims
+    unmeasured: tuple[Unmeasured, ...] = ()

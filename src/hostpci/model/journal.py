@@ -1,0 +1,140 @@
+"""The write-ahead journal of one run: intentions before, results after, never rewritten."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import ClassVar
+
+from .plan import Plan
+
+
+class RunState(StrEnum):
+    """Derived from the entries: APPLYING and UNDOING are runs that were interrupted."""
+
+    APPLYING = "applying"
+    APPLIED = "applied"
+    UNDOING = "undoing"
+    UNDONE = "undone"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileImage:
+    """What a file was: ``sha256`` None means absent. ``kept``: name of the copy in our store."""
+
+    path: str
+    sha256: str | None
+    kept: str | None = None
+    mode: int = 0o644
+    owner: int = 0
+    group: int = 0
+    xattrs: dict[str, str] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Begin:
+    KIND: ClassVar[str] = "begin"
+
+    verb: str
+    version: str
+    started: str
+    boot_id: str
+    plan: Plan
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Intent:
+    """Written and synced before a step touches anything.
+
+    ``temporary``: name of the temporary file that a killed run may leave beside the target.
+    """
+
+    KIND: ClassVar[str] = "intent"
+
+    step: int
+    before: tuple[FileImage, ...] = ()
+    temporary: str = ""
+    created_directories: tuple[str, ...] = ()
+    driver_override: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Done:
+    KIND: ClassVar[str] = "done"
+
+    step: int
+    after: tuple[FileImage, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Applied:
+    KIND: ClassVar[str] = "applied"
+
+    finished: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UndoIntent:
+    KIND: ClassVar[str] = "undo-intent"
+
+    step: int
+    temporary: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepUndone:
+    """``kept``: paths that were left as they are because somebody changed them since."""
+
+    KIND: ClassVar[str] = "step-undone"
+
+    step: int
+    kept: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Undone:
+    KIND: ClassVar[str] = "undone"
+
+    finished: str
+
+
+Entry = Begin | Intent | Done | Applied | UndoIntent | StepUndone | Undone
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """One journal file, read. ``number`` counts from 1."""
+
+    number: int
+    entries: tuple[Entry, ...]
+
+    @property
+    def begin(self) -> Begin:
+        first = self.entries[0]
+        assert isinstance(first, Begin)  # noqa: S101  (the reader refuses a file without it)
+        return first
+
+    @property
+    def state(self) -> RunState:
+        kinds = {type(entry) for entry in self.entries}
+        if Undone in kinds:
+            return RunState.UNDONE
+        if kinds & {UndoIntent, StepUndone}:
+            return RunState.UNDOING
+        return RunState.APPLIED if Applied in kinds else RunState.APPLYING
+
+    def intent(self, step: int) -> Intent | None:
+        found = [each for each in self.entries if isinstance(each, Intent) and each.step == step]
+        return found[-1] if found else None
+
+    def done(self, step: int) -> Done | None:
+        found = [each for each in self.entries if isinstance(each, Done) and each.step == step]
+        return found[-1] if found else None
+
+    def is_step_undone(self, step: int) -> bool:
+        return any(isinstance(each, StepUndone) and each.step == step for each in self.entries)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class History:
+    runs: tuple[Run, ...]

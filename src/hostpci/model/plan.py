@@ -1,0 +1,79 @@
+"""A plan: the ordered steps that lead from the facts to the claims, and nothing else."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import ClassVar
+
+from .finding import Finding
+from .pci import Identity
+
+
+class Reboot(StrEnum):
+    NONE = "none"
+    ONE = "one"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileStep:
+    """Write (``after`` is text) or remove (``after`` is None) one file.
+
+    ``before`` is the text that must be there when the step runs, None for "no such file".
+    """
+
+    KIND: ClassVar[str] = "file"
+
+    code: str
+    path: str
+    before: str | None
+    after: str | None
+    mode: int = 0o644
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommandStep:
+    """Run a program of the host that rewrites the files ``touches`` and no others.
+
+    The executor keeps a copy of those files first, so that undo is byte for byte.
+    """
+
+    KIND: ClassVar[str] = "command"
+
+    code: str
+    argv: tuple[str, ...]
+    touches: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BindStep:
+    """Move one function from ``from_driver`` (None: no driver) to vfio-pci, now.
+
+    ``identity`` must still sit at ``address`` when the step runs.
+    """
+
+    KIND: ClassVar[str] = "bind"
+
+    code: str
+    address: str
+    identity: Identity
+    from_driver: str | None
+
+
+Step = FileStep | CommandStep | BindStep
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """``refusals``: why nothing may be done; then ``steps`` is empty.
+
+    ``reboot``: what is still needed after the steps. ``can_bind_now``: slots whose functions
+    could be moved without a reboot (``--now``). ``pending``: functions whose binding at this
+    moment is not yet what the claims and files say, i.e. what the reboot will change.
+    """
+
+    steps: tuple[Step, ...]
+    refusals: tuple[Finding, ...] = ()
+    reboot: Reboot = Reboot.NONE
+    can_bind_now: tuple[str, ...] = ()
+    pending: tuple[str, ...] = ()

@@ -1,0 +1,195 @@
+"""Claims minus facts: the least change, as ordered steps. Pure; nothing here touches a host."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ..checks.platform import can_switch_intel_iommu_on
+from ..checks.registry import run_checks
+from ..checks.say import fails
+from ..facts.settings import GRUB_DROPIN
+from ..facts.system import GRUB_CONFIG
+from ..model.claim import Claim
+from ..model.facts import Facts, InitramfsImage, Loader
+from ..model.finding import Finding, Level
+from ..model.pci import VFIO, PciFunction, UseKind
+from ..model.plan import BindStep, CommandStep, FileStep, Plan, Reboot, Step
+from ..model.rule import rule_path, rule_text
+
+# Host drivers that give a function back without a reboot. nouveau, nvidia, amdgpu, i915 and xe
+# are not among them: unbinding them is known to hang or to leave a card that cannot be reset.
+_LETS_GO = {None, "snd_hda_intel", "xhci_hcd", "pci-stub"}
+_TIES = {UseKind.CONSOLE, UseKind.DISPLAY, UseKind.DISK, UseKind.NETWORK, UseKind.INPUT}
+_DROPIN_TEXT = """\
+# Written by "hostpci apply": this kernel leaves the Intel IOMMU off unless told so.
+GRUB_CMDLINE_LINUX_DEFAULT="$GRUB_CMDLINE_LINUX_DEFAULT intel_iommu=on"
+"""
+
+
+def make_plan(facts: Facts, *, bind_now: bool = False) -> Plan:
+    """The steps from these facts to the claims. Equal facts and claims give an equal plan."""
+    refusals = tuple(_refusals(facts, bind_now=bind_now))
+    if refusals:
+        return Plan(steps=(), refusals=refusals)
+    rules = tuple(_rule_steps(facts))
+    steps: tuple[Step, ...] = (*rules, *_loader_steps(facts), *_image_steps(facts, rules))
+    movable = tuple(each.slot for each in facts.claims.claims if not why_not_now(facts, each))
+    binds = tuple(_bind_steps(facts)) if bind_now else ()
+    pending = tuple(_pending(facts, {each.address for each in binds}))
+    reboot = bool(pending) or _iommu_waits(facts)
+    return Plan(
+        steps=(*steps, *binds),
+        reboot=Reboot.ONE if reboot else Reboot.NONE,
+        can_bind_now=() if bind_now else _not_yet(facts, movable),
+        pending=pending,
+    )
+
+
+def _refusals(facts: Facts, *, bind_now: bool) -> Iterator[Finding]:
+    seen = set()
+    for claim in facts.claims.claims:
+        for finding in run_checks(facts, claim.slot).blocking:
+            if (finding.code, finding.subject) not in seen:
+                seen.add((finding.code, finding.subject))
+                yield finding
+        reason = why_not_now(facts, claim) if bind_now else None
+        if reason:
+            yield reason
+    needs_loader = facts.claims.claims and can_switch_intel_iommu_on(facts)
+    if needs_loader and facts.loader.loader is not Loader.GRUB:
+        yield fails(
+            "loader-unsupported", Level.FAIL, facts.loader.loader, *facts.loader.evidence,
+            blocks=True, loader=facts.loader.loader,
+        )  # fmt: skip
+
+
+def _rule_steps(facts: Facts) -> Iterator[FileStep]:
+    on_disk = {each.path: each.text for each in facts.rules}
+    wanted = {rule_path(claim.slot): rule_text(claim) for claim in facts.claims.claims}
+    for path in sorted(wanted.keys() - on_disk.keys() | {p for p in on_disk if p in wanted}):
+        if on_disk.get(path) != wanted[path]:
+            yield FileStep(
+                code="rule-write", path=path, before=on_disk.get(path), after=wanted[path]
+            )
+    for path in sorted(on_disk.keys() - wanted.keys()):
+        yield FileStep(code="rule-remove", path=path, before=on_disk[path], after=None)
+
+
+def _loader_steps(facts: Facts) -> Iterator[Step]:
+    if not facts.claims.claims or not can_switch_intel_iommu_on(facts):
+        return
+    if facts.grub_dropin != _DROPIN_TEXT:
+        yield FileStep(
+            code="grub-iommu-on", path=GRUB_DROPIN, before=facts.grub_dropin, after=_DROPIN_TEXT
+        )
+        yield CommandStep(code="grub-update", argv=("update-grub",), touches=(GRUB_CONFIG,))
+
+
+def _iommu_waits(facts: Facts) -> bool:
+    return bool(facts.claims.claims) and can_switch_intel_iommu_on(facts)
+
+
+def _image_steps(facts: Facts, rules: tuple[FileStep, ...]) -> Iterator[CommandStep]:
+    for image in facts.images:
+        if needs_rebuild(facts, image, {step.path for step in rules}):
+            yield rebuild_step(image.release)
+
+
+def rebuild_step(release: str) -> CommandStep:
+    """Rebuild one kernel's initramfs; initramfs-tools keeps a checksum beside it."""
+    return CommandStep(
+        code="initramfs-rebuild",
+        argv=("update-initramfs", "-u", "-k", release),
+        touches=(f"/boot/initrd.img-{release}", f"/var/lib/initramfs-tools/{release}"),
+    )
+
+
+def needs_rebuild(facts: Facts, image: InitramfsImage, changing: set[str]) -> bool:
+    """True if the image binds somebody we released, or a rival inside it would win at boot.
+
+    Debian's udev hook copies /etc/udev/rules.d into every image, so an image that is younger
+    than our rule holds it; the rule's name inside the image is checked, not assumed.
+    """
+    if image.modules is None:
+        return False
+    wanted = {rule_path(claim.slot).rpartition("/")[2]: claim for claim in facts.claims.claims}
+    if image in stale_images(facts):
+        return True
+    written = {each.path: each.modified_ns for each in facts.rules}
+    for name, claim in wanted.items():
+        path = rule_path(claim.slot)
+        current = name in image.claim_rules and path not in changing
+        current = current and image.modified_ns >= written.get(path, 0)
+        if not current and _rivals_inside(facts, claim, image):
+            return True
+    return False
+
+
+def stale_images(facts: Facts) -> tuple[InitramfsImage, ...]:
+    """Images that hold the rule of a slot nobody claims any more."""
+    wanted = {rule_path(claim.slot).rpartition("/")[2] for claim in facts.claims.claims}
+    return tuple(each for each in facts.images if set(each.claim_rules) - wanted)
+
+
+def _rivals_inside(facts: Facts, claim: Claim, image: InitramfsImage) -> bool:
+    rivals = {
+        name for each in facts.inventory.of_slot(claim.slot) for name in each.rivals
+    }
+    return bool(rivals & set(image.modules or ()))
+
+
+def why_not_now(facts: Facts, claim: Claim) -> Finding | None:
+    """Why the slot's functions cannot be moved without a reboot; None if they can.
+
+    Only what is known to let go cleanly and is used by nobody is moved on a running host.
+    """
+    if not facts.iommu.units:
+        return fails("bind-now-iommu-off", Level.FAIL, claim.slot, blocks=True)
+    reasons = (_why_it_stays(each) for each in facts.inventory.of_slot(claim.slot))
+    return next((reason for reason in reasons if reason), None)
+
+
+def _why_it_stays(function: PciFunction) -> Finding | None:
+    if function.driver == VFIO:
+        return None
+    if function.driver not in _LETS_GO:
+        return fails(
+            "bind-now-driver", Level.FAIL, function.address, blocks=True,
+            driver=function.driver or "-",
+        )  # fmt: skip
+    for use in function.uses:
+        if use.kind in _TIES or use.holders:
+            return fails(
+                "bind-now-in-use", Level.FAIL, function.address, *use.holders, blocks=True,
+                use=f"{use.kind} {use.name}",
+            )  # fmt: skip
+    return None
+
+
+def _not_yet(facts: Facts, slots: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(
+        slot
+        for slot in slots
+        if any(each.driver != VFIO for each in facts.inventory.of_slot(slot))
+    )
+
+
+def _bind_steps(facts: Facts) -> Iterator[BindStep]:
+    for claim in facts.claims.claims:
+        for each in facts.inventory.of_slot(claim.slot):
+            if each.driver != VFIO:
+                yield BindStep(
+                    code="bind-now", address=each.address, identity=each.identity,
+                    from_driver=each.driver,
+                )  # fmt: skip
+
+
+def _pending(facts: Facts, moving: set[str]) -> Iterator[str]:
+    """Functions whose driver at this moment is not what the next boot will give them."""
+    claimed = {claim.slot for claim in facts.claims.claims}
+    released = {each.path for each in facts.rules} - {rule_path(slot) for slot in claimed}
+    for each in facts.inventory.functions:
+        waits_for_vfio = each.slot in claimed and each.driver != VFIO
+        waits_for_host = rule_path(each.slot) in released and each.driver == VFIO
+        if (waits_for_vfio or waits_for_host) and each.address not in moving:
+            yield each.address

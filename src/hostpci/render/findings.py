@@ -1,0 +1,63 @@
+"""Findings in the dialect of PVE's own pve8to9: PASS, INFO, NOTICE, WARN, FAIL and a summary."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ..i18n import Catalog
+from ..model.finding import Finding, Findings, Level, Outcome
+
+_SUFFIX = {Outcome.HOLDS: "holds", Outcome.DOES_NOT_HOLD: "fails", Outcome.NOT_MEASURED: "unknown"}
+_LEFTOVER = "leftover-"
+
+
+def finding_text(finding: Finding, catalog: Catalog) -> str:
+    code = f"finding.{finding.code}.{_SUFFIX[finding.outcome]}"
+    return catalog.text(code, subject=finding.subject, **finding.params)
+
+
+def remedy_text(finding: Finding, catalog: Catalog) -> str:
+    code = f"finding.{finding.code}.remedy"
+    if finding.outcome is not Outcome.DOES_NOT_HOLD or not catalog.has(code):
+        return ""
+    return catalog.text(code, subject=finding.subject, **finding.params)
+
+
+def render_findings(findings: Findings, catalog: Catalog) -> Iterator[tuple[str, str]]:
+    """Yield (line, level): settings that guides leave come in a section of their own."""
+    ours = [each for each in findings.findings if not each.code.startswith(_LEFTOVER)]
+    left = [each for each in findings.findings if each.code.startswith(_LEFTOVER)]
+    yield catalog.text("check.head", slot=findings.slot), "HEAD"
+    yield "", ""
+    for each in ours:
+        yield from render_finding(each, catalog)
+    yield "", ""
+    yield catalog.text("check.leftovers"), "HEAD"
+    yield "", ""
+    for each in left:
+        yield from render_finding(each, catalog)
+    if not left:
+        yield f"PASS: {catalog.text('check.no-leftovers')}", "PASS"
+    yield from _summary(findings, catalog)
+
+
+def render_finding(finding: Finding, catalog: Catalog) -> Iterator[tuple[str, str]]:
+    subject = f"{finding.subject}: " if finding.subject else ""
+    evidence = [each for each in finding.evidence if each]
+    seen = f"  [{'; '.join(evidence)}]" if evidence else ""
+    yield f"{finding.level}: {subject}{finding_text(finding, catalog)}{seen}", finding.level
+    remedy = remedy_text(finding, catalog)
+    if remedy:
+        yield f"      -> {remedy}", ""
+
+
+def _summary(findings: Findings, catalog: Catalog) -> Iterator[tuple[str, str]]:
+    counts = {level: 0 for level in Level}
+    for each in findings.findings:
+        counts[each.level] += 1
+    yield "", ""
+    yield catalog.text("check.summary"), "HEAD"
+    yield "", ""
+    yield f"TOTAL:    {len(findings.findings)}", ""
+    for level, count in counts.items():
+        yield f"{level + ':':<9} {count}", level if count else ""

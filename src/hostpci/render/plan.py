@@ -1,0 +1,69 @@
+"""A plan for a person: each step with why, what exactly, what it risks and how it is undone."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator
+
+from ..i18n import Catalog
+from ..model.plan import BindStep, CommandStep, FileStep, Plan, Reboot, Step
+from .findings import render_finding
+
+
+def step_target(step: Step) -> str:
+    match step:
+        case FileStep():
+            return step.path
+        case CommandStep():
+            return " ".join(step.argv)
+        case BindStep():
+            return step.address
+
+
+def render_plan(plan: Plan, catalog: Catalog) -> Iterator[tuple[str, str]]:
+    if plan.refusals:
+        yield catalog.text("plan.refused"), "FAIL"
+        for finding in plan.refusals:
+            yield from render_finding(finding, catalog)
+        return
+    for number, step in enumerate(plan.steps, start=1):
+        yield from _render_step(number, step, catalog)
+    if not plan.steps:
+        yield catalog.text("plan.nothing"), "PASS"
+    yield from _render_end(plan, catalog)
+
+
+def _render_step(number: int, step: Step, catalog: Catalog) -> Iterator[tuple[str, str]]:
+    title = catalog.text(f"step.{step.code}")
+    yield f"{number}. {title}: {step_target(step)}", "HEAD"
+    for aspect in ("why", "risk", "undo"):
+        label = catalog.text(f"plan.{aspect}")
+        yield f"   {label} {catalog.text(f'step.{step.code}.{aspect}')}", ""
+    for line in diff(step):
+        yield f"   {line}", "PASS" if line.startswith("+") else ""
+    yield "", ""
+
+
+def diff(step: Step) -> Iterator[str]:
+    """The change of a file as a unified diff; commands and bindings say what they touch."""
+    match step:
+        case FileStep():
+            before = (step.before or "").splitlines()
+            after = (step.after or "").splitlines()
+            names = ("/dev/null" if step.before is None else step.path,
+                     "/dev/null" if step.after is None else step.path)  # fmt: skip
+            yield from difflib.unified_diff(before, after, *names, lineterm="")
+        case CommandStep():
+            yield from (f"~ {path}" for path in step.touches)
+        case BindStep():
+            yield f"~ {step.from_driver or '-'} -> vfio-pci"
+
+
+def _render_end(plan: Plan, catalog: Catalog) -> Iterator[tuple[str, str]]:
+    if plan.reboot is Reboot.ONE:
+        waiting = ", ".join(plan.pending) or "IOMMU"
+        yield catalog.text("plan.reboot-one", waiting=waiting), "NOTICE"
+        for slot in plan.can_bind_now:
+            yield catalog.text("plan.can-bind-now", slot=slot), ""
+    else:
+        yield catalog.text("plan.reboot-none"), ""

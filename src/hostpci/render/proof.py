@@ -1,0 +1,29 @@
+"""A proof for a person: every question, and the kernel's answer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ..i18n import Catalog
+from ..model.finding import Outcome
+from ..model.proof import Proof, ProofStep
+
+_LEVELS = {Outcome.HOLDS: "PASS", Outcome.DOES_NOT_HOLD: "FAIL", Outcome.NOT_MEASURED: "WARN"}
+
+
+def render_proof(proof: Proof, catalog: Catalog) -> Iterator[tuple[str, str]]:
+    yield catalog.text("verify.head", slot=proof.slot), "HEAD"
+    yield "", ""
+    for step in proof.steps:
+        yield _line(step, catalog), _LEVELS[step.outcome]
+        remedy = f"proof.{step.code}.{step.answer}"
+        if step.outcome is not Outcome.HOLDS and catalog.has(remedy):
+            yield f"      -> {catalog.text(remedy)}", ""
+    yield "", ""
+    verdict = "verify.proven" if proof.proven else "verify.not-proven"
+    yield catalog.text(verdict, slot=proof.slot), "PASS" if proof.proven else "FAIL"
+
+
+def _line(step: ProofStep, catalog: Catalog) -> str:
+    answer = f"  [{step.answer}]" if step.answer else ""
+    return f"{_LEVELS[step.outcome]}: {step.subject}: {catalog.text(f'proof.{step.code}')}{answer}"
