@@ -43,7 +43,9 @@ def cpu_argument(host: tables.Host, accelerator: str) -> str:
     if accelerator == "kvm":
         return "host"
     # la57 would make the guest walk five page table levels, each one emulated.
-    return f"max,vendor={host.cpu_vendor},la57=off"
+    # An Intel processor with AMD's SVM would make the kernel complain about kvm_amd.
+    without = "svm=off," if host.cpu_vendor == "GenuineIntel" else ""
+    return f"max,vendor={host.cpu_vendor},{without}la57=off"
 
 
 def qemu_arguments(boot: Boot, *, port: int, sockets: Path, run_dir: Path) -> list[str]:
