@@ -21,10 +21,26 @@ def render_inventory(inventory: Inventory, catalog: Catalog, *, full: bool) -> I
         for each in members:
             yield from _render_function(each, catalog, full=full)
     rest = [each for each in inventory.functions if each.address not in shown]
+    displays = sorted({each.slot for each in inventory.functions if each.is_display})
     if rest:
         yield catalog.text("scan.no-group"), "HEAD"
         for each in rest:
             yield from _render_function(each, catalog, full=full)
+    for slot in displays:
+        yield "", ""
+        yield catalog.text(f"scan.display-{_prospect(inventory, slot)}", slot=slot), "HEAD"
+
+
+def _prospect(inventory: Inventory, slot: str) -> str:
+    """What stands between a display device and a guest, in one word."""
+    functions = inventory.of_slot(slot)
+    if any(each.iommu_group is None for each in functions):
+        return "no-group"
+    if any(each.is_critical for each in (*functions, *inventory.strangers_of(slot))):
+        return "needed"
+    if inventory.strangers_of(slot):
+        return "shared"
+    return "console" if any(each.boot_vga for each in functions) else "free"
 
 
 def _group_title(catalog: Catalog, number: int, members: list[PciFunction]) -> str:
@@ -62,7 +78,8 @@ def _use_name(use: Use) -> str:
 def _facts(function: PciFunction, catalog: Catalog) -> Iterator[str]:
     driver = function.driver or catalog.text("scan.no-driver")
     yield catalog.text("scan.driver", driver=driver)
-    others = [name for name in function.modules if name != (function.driver or "").replace("-", "_")]
+    mine = {function.driver_module, (function.driver or "").replace("-", "_")}
+    others = [name for name in function.modules if name not in mine]
     if others:
         yield catalog.text("scan.candidates", modules=", ".join(others))
     if function.driver_override:
