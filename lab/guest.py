@@ -19,6 +19,8 @@ from lab.progress import Reporter
 
 _REPOSITORY = Path(__file__).resolve().parent.parent
 _TOOL_FOLDER = "/run/hostpci"
+# Through the interpreter, as its first line asks: /run is mounted noexec.
+TOOL = ("python3", "-IS", f"{_TOOL_FOLDER}/hostpci")
 _POWER_OFF_TIMEOUT_S = 180
 _DEVICES = PurePosixPath("/sys/bus/pci/devices")
 
@@ -131,7 +133,7 @@ class Guest:
     ) -> Completed:
         """Run hostpci on the host and demand one of the statuses in `expect`."""
         with self._reporter.step(f"hostpci {shlex.join(argv)}"):
-            done = self.ssh([f"{_TOOL_FOLDER}/hostpci", *argv], check=False, timeout_s=timeout_s)
+            done = self.ssh([*TOOL, *argv], check=False, timeout_s=timeout_s)
         if done.rc not in expect:
             wanted = " or ".join(map(str, expect))
             raise ScenarioFailedError(

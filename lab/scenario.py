@@ -132,11 +132,12 @@ class Lab:
             )
         self.say("ok: the root is the factory image's, byte for byte")
 
-    def close(self) -> None:
-        """Leave nothing running, and no disk behind."""
+    def close(self, *, keep_disk: bool) -> None:
+        """Leave nothing running; the disk stays only where somebody may want to look at it."""
         if self._guest is not None:
             self._guest.kill()
-        self._overlay.unlink(missing_ok=True)
+        if not keep_disk:
+            self._overlay.unlink(missing_ok=True)
 
 
 def run_scenario(arguments: argparse.Namespace) -> ExitCode:
@@ -163,17 +164,20 @@ def _run_on(scenario: Scenario, host: tables.Host, options: Options) -> bool:
     reporter.line(f"scenario {scenario.name} on {host.name}; logs in {run_dir}")
     ready = build.ensure(host, reporter)
     lab = Lab(host, ready, run_dir, options=options, reporter=reporter)
+    passed = False
     try:
         scenario.run(lab)
         lab.demand_confirmation()
-    except ScenarioFailedError as error:
+        passed = True
+    except LabError as error:
+        if error.exit_code is not ExitCode.SCENARIO_FAILED:
+            raise
         _report_failure(reporter, error)
-        reporter.line(f"FAILED: {scenario.name} on {host.name}; logs in {run_dir}")
-        return False
     finally:
-        lab.close()
-    reporter.line(f"PASSED: {scenario.name} on {host.name}")
-    return True
+        lab.close(keep_disk=not passed)
+    outcome = "PASSED" if passed else "FAILED"
+    reporter.line(f"{outcome}: {scenario.name} on {host.name}; logs in {run_dir}")
+    return passed
 
 
 def _report_failure(reporter: Reporter, error: LabError) -> None:

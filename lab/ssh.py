@@ -15,6 +15,8 @@ from lab.errors import ScenarioFailedError
 
 _BANNER = b"SSH-"
 _POLL_S = 0.5
+# A connection made before the guest is up is only retried by QEMU with growing pauses: ask anew.
+_BANNER_TIMEOUT_S = 2.5
 
 
 def free_port() -> int:
@@ -101,7 +103,7 @@ class Ssh:
         while time.monotonic() < deadline_s:
             if not still_alive():
                 raise ScenarioFailedError("the host's QEMU ended while waiting for ssh")
-            if answers(self.port, timeout_s=5.0):
+            if answers(self.port, timeout_s=_BANNER_TIMEOUT_S):
                 return
             time.sleep(_POLL_S)
         raise ScenarioFailedError(f"no ssh after {timeout_s:.0f} s")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 
+from lab.errors import ScenarioFailedError
 from lab.guest import Guest
 from lab.scenario import Lab
 
@@ -53,6 +54,15 @@ def verify_with_reset(lab: Lab, host: Guest, address: str = CARD) -> None:
     )
 
 
+def settings_of(host: Guest) -> str:
+    """Every path that settings live in, with checksums, as the running guest sees it."""
+    return host.shell(
+        "set -- /etc /boot/grub /usr/local -xdev;"
+        ' find "$@" -type f -print0 | sort -z | xargs -0 sha256sum;'
+        " find \"$@\" '!' -type f -printf '%y %m %p -> %l\\n' | sort"
+    ).stdout
+
+
 def nothing_to_do(lab: Lab, host: Guest) -> None:
     """A second plan after an apply and its reboot must be empty."""
     host.hostpci(["plan"], expect=(DONE,))
@@ -70,4 +80,9 @@ def undo_reboot_compare(lab: Lab, host: Guest, factory: Mapping[str, str | None]
 
 def json_of(host: Guest, argv: list[str], *, expect: tuple[int, ...]) -> object:
     """What a command of hostpci says in JSON."""
-    return json.loads(host.hostpci([*argv, "--json"], expect=expect).stdout)
+    text = host.hostpci([*argv, "--json"], expect=expect).stdout
+    try:
+        answer: object = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise ScenarioFailedError(f"hostpci {argv[0]} --json is no JSON: {error}\n{text}") from None
+    return answer

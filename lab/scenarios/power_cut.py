@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 
 from lab.errors import ScenarioFailedError
-from lab.guest import Guest
+from lab.guest import TOOL, Guest
 from lab.scenario import Lab
 from lab.scenarios import _steps as steps
 
@@ -23,14 +24,15 @@ def run(lab: Lab) -> None:
     """Measure an uninterrupted apply, then cut, boot and undo as often as asked."""
     lab.say(f"seed {lab.options.seed}, {lab.options.cuts} cuts")
     host = steps.factory_host(lab, durable_disk=True)
+    factory_settings = steps.settings_of(host)
     host.hostpci(["claim", steps.CARD, "--yes"])
     started_s = time.monotonic()
     host.hostpci(["apply", "--yes"], expect=(steps.DONE, steps.REBOOT_NEEDED))
     apply_s = time.monotonic() - started_s
-    _undo(lab, host)
+    _undo(lab, host, factory_settings)
     for number in range(lab.options.cuts):
         host = _cut_once(lab, host, number, lab.random.uniform(0, apply_s * _BEYOND))
-        _undo(lab, host)
+        _undo(lab, host, factory_settings)
     host.reboot()
     host.confirm(steps.FACTORY)
     host.power_off()
@@ -41,7 +43,7 @@ def _cut_once(lab: Lab, host: Guest, number: int, delay_s: float) -> Guest:
     host.hostpci(["claim", steps.CARD, "--yes"])
     # The claim itself is on the disk before the cut: the apply is what is under test.
     host.ssh(["sync"])
-    background = f"/run/hostpci/hostpci apply --yes >/run/apply.log 2>&1 & touch {_STARTED}"
+    background = f"{shlex.join(TOOL)} apply --yes >/run/apply.log 2>&1 & touch {_STARTED}"
     host.shell(background)
     time.sleep(delay_s)
     host.kill()
@@ -59,7 +61,9 @@ def _demand_one_of_both(host: Guest) -> None:
         raise ScenarioFailedError(f"after the cut the drivers are {drivers}")
 
 
-def _undo(lab: Lab, host: Guest) -> None:
+def _undo(lab: Lab, host: Guest, factory_settings: str) -> None:
     host.hostpci(["undo", "--yes"], expect=(steps.DONE, steps.REBOOT_NEEDED))
-    host.shell(f"test ! -e {steps.RULE_FILE}; test ! -e /etc/hostpci.toml")
-    lab.say("ok: undo removed the rule and the claim")
+    before, after = set(factory_settings.splitlines()), set(steps.settings_of(host).splitlines())
+    if before != after:
+        raise ScenarioFailedError(f"undo left: {sorted(before ^ after)}")
+    lab.say("ok: after undo every settings file is the factory's")
