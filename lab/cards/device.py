@@ -220,7 +220,9 @@ class Device:
         self._report(event)
 
     def _check(self, region: int, offset: int, size_bytes: int) -> None:
-        if offset + size_bytes > self.region_size_bytes(region):
+        # A region that does not exist takes nothing, not even an access of no bytes.
+        room_bytes = self.region_size_bytes(region)
+        if room_bytes == 0 or offset + size_bytes > room_bytes:
             raise MalformedError(
                 f"{size_bytes} bytes at {offset:#x} are outside region {region}",
                 number=errno.EINVAL,
