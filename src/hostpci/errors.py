@@ -50,7 +50,7 @@ class UsageError(ToolError):
     exit = Exit.USAGE
 
 
-class EnvironmentFault(ToolError):
+class EnvironmentFault(ToolError):  # noqa: N818  (EnvironmentError is a builtin)
     """The machine does not let us: read-only file system, no space, a command that fails."""
 
     exit = Exit.FAILED

@@ -83,9 +83,7 @@ def check_host_use(facts: Facts, slot: str) -> Iterator[Finding]:
 
 def check_boot_vga(facts: Facts, slot: str) -> Iterator[Finding]:
     functions = [each for each in facts.inventory.of_slot(slot) if each.is_display]
-    others = [
-        each for each in facts.inventory.functions if each.is_display and each.slot != slot
-    ]
+    others = [each for each in facts.inventory.functions if each.is_display and each.slot != slot]
     for each in functions:
         if each.boot_vga is None:
             yield unknown("boot-vga", each.address, "boot_vga")

@@ -62,7 +62,9 @@ def _level(facts: Facts, setting: Setting, slot_ids: set[str]) -> Level:
     """``ids=`` is worse than a leftover where it catches a device outside the slot."""
     if setting.code != "vfio-ids":
         return LEVELS[setting.code]
-    named = {":".join(each.split(":")[:2]).lower() for each in setting.value.split("=")[-1].split(",")}
+    named = {
+        ":".join(each.split(":")[:2]).lower() for each in setting.value.split("=")[-1].split(",")
+    }
     counts = [
         each
         for each in facts.inventory.functions

@@ -40,8 +40,7 @@ def run_checks(facts: Facts, slot: str) -> Findings:
     """All findings about one slot. Raises UsageError if there is no such slot, or a bridge."""
     require_assignable(facts, slot)
     return Findings(
-        slot=slot,
-        findings=tuple(finding for check in CHECKS for finding in check(facts, slot))
+        slot=slot, findings=tuple(finding for check in CHECKS for finding in check(facts, slot))
     )
 
 

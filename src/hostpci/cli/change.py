@@ -50,7 +50,7 @@ class Change:
         if self._context.args.json:
             self._context.json(document("hostpci.plan/1", plan))
             return
-        from ..render.plan import render_plan
+        from ..render.plan import render_steps
 
-        for line, level in render_plan(plan, self._context.catalog):
+        for line, level in render_steps(plan, self._context.catalog):
             self._context.out(line, level)

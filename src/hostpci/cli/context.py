@@ -108,10 +108,9 @@ class Context:
                 raise CorruptError(
                     "capture-corrupt", path=self.args.host, reason=f"history{error}"
                 ) from error
-        from ..executor.journal import Journal
-        from ..host.files import HostFiles
+        from ..executor.journal import read_history
 
-        return Journal(HostFiles(self.tree)).history()
+        return read_history(self.root())
 
     def machine(self) -> Machine:
         """Write access. Raises NotPermittedError unless this is root or a tree of one's own."""
@@ -166,7 +165,9 @@ class Context:
         from ..render.plan import step_target
 
         title = self.catalog.text(f"step.{step.code}")
-        self.tell(f"progress.{verb}", number=number, total=total, title=title, target=step_target(step))
+        self.tell(
+            f"progress.{verb}", number=number, total=total, title=title, target=step_target(step)
+        )
 
     def show_error(self, error: ToolError) -> None:
         code = f"error.{error.code}"

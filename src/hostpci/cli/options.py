@@ -45,9 +45,15 @@ VERBS: tuple[Verb, ...] = (
     Verb("apply", Option("plan", takes="PLAN", optional=True), _NOW, _YES, _DRY_RUN, _ROOT),
     Verb("verify", _ANY_ADDRESS, Option("--reset-test"), _HOST, _ROOT),
     Verb(
-        "undo", Option("--last"), _NOW, Option("--skip-changed"), Option("--forget"),
-        _YES, _DRY_RUN, _ROOT,
-    ),  # fmt: skip
+        "undo",
+        Option("--last"),
+        _NOW,
+        Option("--skip-changed"),
+        Option("--forget"),
+        _YES,
+        _DRY_RUN,
+        _ROOT,
+    ),
     Verb("history", _HOST, _ROOT),
     Verb("capture", _OUTPUT, _ROOT),
     Verb("demo"),

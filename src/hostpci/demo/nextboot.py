@@ -82,7 +82,8 @@ class Boot:
                 return properties.get(argument, "") == value
             case "ATTR":
                 return self._attribute(argument) == value
-        raise ValueError(f"unknown match {key}")
+            case _:
+                raise ValueError(f"unknown match {key}")
 
     def _attribute(self, argument: str) -> str | None:
         match = _OF_DEVICE.fullmatch(argument)

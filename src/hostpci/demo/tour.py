@@ -106,7 +106,9 @@ class Tour:
         assert isinstance(step, FileStep | CommandStep | BindStep)  # noqa: S101
         title = self._text(f"step.{step.code}")
         target = step_target(step)
-        self._out(self._text(f"progress.{verb}", number=number, total=total, title=title, target=target))
+        self._out(
+            self._text(f"progress.{verb}", number=number, total=total, title=title, target=target)
+        )
 
     def _prove(self) -> None:
         facts = self._facts()

@@ -18,7 +18,9 @@ _NO_OVERRIDE = "\n"
 def driver_of(files: HostFiles, address: str) -> str | None:
     """The driver bound right now, None if there is none."""
     try:
-        return os.readlink(f"{files.base.rstrip('/')}{_BUS}/devices/{address}/driver").rpartition("/")[2]
+        return os.readlink(f"{files.base.rstrip('/')}{_BUS}/devices/{address}/driver").rpartition(
+            "/"
+        )[2]
     except FileNotFoundError:
         return None
 

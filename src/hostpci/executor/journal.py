@@ -9,13 +9,17 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import Any, cast
+from typing import Any
 
 from ..errors import CorruptError, EnvironmentFault
-from ..host.files import HostFiles
+from ..host.root import Root, TreeRoot
 from ..model import journal as model
 from ..model.codec import DecodeError, decode, encode
 from ..model.journal import Begin, Entry, History, Run, RunState
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ..host.files import HostFiles
 
 HOME = "/var/lib/hostpci"
 RUNS = f"{HOME}/runs"
@@ -29,29 +33,42 @@ _BY_KIND = {each.KIND: each for each in _ENTRY_TYPES}
 _SPARE_BYTES = 1 << 20
 
 
+def read_history(root: Root) -> History:
+    """Every run, oldest first. Raises CorruptError that names the damaged file."""
+    try:
+        names = [name for name in root.list_directory(RUNS) if name.endswith(_SUFFIX)]
+    except FileNotFoundError:
+        return History(runs=())
+    except OSError as error:
+        raise CorruptError("journal-unreadable", path=RUNS, reason=error.strerror) from error
+    runs = (_read_run(root, name) for name in names)
+    return History(runs=tuple(run for run in runs if run is not None))
+
+
+def _read_run(root: Root, name: str) -> Run | None:
+    path = f"{RUNS}/{name}"
+    try:
+        raw = root.read_bytes(path)
+    except OSError as error:
+        raise CorruptError("journal-unreadable", path=path, reason=error.strerror) from error
+    lines = raw.split(b"\n")[:-1]
+    entries = tuple(_parse(line, f"{path}:{n}") for n, line in enumerate(lines, start=1))
+    if not entries:
+        return None
+    number = name.removesuffix(_SUFFIX)
+    if not isinstance(entries[0], Begin) or not number.isdigit():
+        raise CorruptError("journal-corrupt", path=path, reason="does not begin with a plan")
+    return Run(number=int(number), entries=entries)
+
+
 class Journal:
-    """All runs of one root. Reading writes nothing."""
+    """Write access to the journal of one root."""
 
     def __init__(self, files: HostFiles) -> None:
         self._files = files
 
     def history(self) -> History:
-        """Every run, oldest first. Raises CorruptError that names the damaged file."""
-        names = [name for name in self._files.names_in(RUNS) if name.endswith(_SUFFIX)]
-        runs = (self._read(name) for name in names)
-        return History(runs=tuple(run for run in runs if run is not None))
-
-    def _read(self, name: str) -> Run | None:
-        path = f"{RUNS}/{name}"
-        raw = self._files.read(path) or b""
-        lines = raw.split(b"\n")[:-1]
-        entries = tuple(_parse(line, f"{path}:{n}") for n, line in enumerate(lines, start=1))
-        if not entries:
-            return None
-        number = name.removesuffix(_SUFFIX)
-        if not isinstance(entries[0], Begin) or not number.isdigit():
-            raise CorruptError("journal-corrupt", path=path, reason="does not begin with a plan")
-        return Run(number=int(number), entries=entries)
+        return read_history(TreeRoot(self._files.base))
 
     def interrupted(self) -> Run | None:
         """The run that was cut off in the middle, if there is one."""
@@ -120,4 +137,4 @@ def _decode_entry(data: Any) -> Entry:  # noqa: ANN401  (JSON)
     kind = data.get("kind") if isinstance(data, dict) else None
     if kind not in _BY_KIND:
         raise DecodeError("kind", f"unknown {kind!r}")
-    return cast("Entry", decode(_BY_KIND[kind], data))
+    return decode(_BY_KIND[kind], data)

@@ -120,9 +120,7 @@ class Undoer:
             self._files.remove_directory_if_empty(created)
         return self._journal.add(run, StepUndone(step=index, kept=kept))
 
-    def _undo_command(
-        self, run: Run, index: int, intent: Intent, rebuilt_since: list[int]
-    ) -> Run:
+    def _undo_command(self, run: Run, index: int, intent: Intent, rebuilt_since: list[int]) -> Run:
         """Put back the bytes, unless the host rewrote a file since: then run the command again.
 
         That is done last, after our files are gone. A kernel that was removed since has no image
@@ -135,7 +133,10 @@ class Undoer:
                 self._files.remove(f"{before.path.rpartition('/')[0]}/{name}")
         found = {each.path: self._files.image(each.path).sha256 for each in intent.before}
         changed = [each for each in intent.before if found[each.path] != each.sha256]
-        if any(found[each.path] not in (after.get(each.path, found[each.path]), None) for each in changed):
+        if any(
+            found[each.path] not in (after.get(each.path, found[each.path]), None)
+            for each in changed
+        ):
             rebuilt_since.append(index)
             return run
         for before in changed:
@@ -180,5 +181,3 @@ def _temporaries(run: Run, index: int) -> set[str]:
         for entry in run.entries
         if isinstance(entry, Intent | UndoIntent) and entry.step == index and entry.temporary
     }
-
-

@@ -32,7 +32,9 @@ def _prove_files(facts: Facts, claim: Claim) -> Iterator[ProofStep]:
     for wanted in claim.functions:
         found = functions.get(wanted.address)
         identity = str(found.identity) if found else "-"
-        yield _step("identity", wanted.address, bool(found and found.identity == wanted.identity), identity)
+        yield _step(
+            "identity", wanted.address, bool(found and found.identity == wanted.identity), identity
+        )
         driver = (found.driver if found else None) or "-"
         yield _step("driver", wanted.address, driver == VFIO, driver)
     unclaimed = sorted(functions.keys() - {each.address for each in claim.functions})

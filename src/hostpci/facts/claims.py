@@ -76,8 +76,15 @@ def _parse_function(item: Any) -> ClaimedFunction:  # noqa: ANN401  (TOML)
     if not isinstance(item, dict) or set(item) != {"address", "id", "subsystem"}:
         raise ValueError("a function has exactly the keys address, id and subsystem")
     address, ids, subsystem = (item[key] for key in ("address", "id", "subsystem"))
-    pairs = [_ID_PAIR.fullmatch(each) if isinstance(each, str) else None for each in (ids, subsystem)]
-    if not isinstance(address, str) or not is_function(address) or pairs[0] is None or pairs[1] is None:
+    pairs = [
+        _ID_PAIR.fullmatch(each) if isinstance(each, str) else None for each in (ids, subsystem)
+    ]
+    if (
+        not isinstance(address, str)
+        or not is_function(address)
+        or pairs[0] is None
+        or pairs[1] is None
+    ):
         raise ValueError(f"cannot understand function {item!r}")
     return ClaimedFunction(
         address=address,

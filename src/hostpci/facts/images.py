@@ -31,7 +31,8 @@ def _read_image(look: Look, runner: Runner, path: str) -> InitramfsImage:
     def relevant(lines: Iterable[str]) -> Iterator[str]:
         return (line for line in lines if _MODULE.search(line) or _rule_in(line))
 
-    modules, rules = None, ()
+    modules: tuple[str, ...] | None = None
+    rules: tuple[str, ...] = ()
     try:
         listing = runner.run(["lsinitramfs", path], timeout_s=_LIST_TIMEOUT_S, keep=relevant)
     except EnvironmentFault as error:

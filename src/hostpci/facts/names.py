@@ -42,7 +42,7 @@ def read_names(look: Look, ids: Sequence[tuple[str, str]], classes: Sequence[int
     wanted |= {f"{vendor}:{device}" for vendor, device in ids}
     wanted |= {f"C {code >> 16:02x}:{code >> 8 & 0xFF:02x}" for code in classes}
     kept = look.lines(PCI_IDS, _names_filter(wanted)) or ()
-    return Names(table=dict(entry for entry in _named(kept) if entry is not None))
+    return Names(table=dict(_named(kept)))
 
 
 def _names_filter(wanted: set[str]) -> Callable[[Iterable[str]], Iterable[str]]:

@@ -109,7 +109,9 @@ def _modprobe_line(where: str, words: list[str]) -> Iterator[Setting]:
 def _module_lists(look: Look) -> Iterator[Setting]:
     lists = [f"/etc/modules-load.d/{name}" for name in look.names("/etc/modules-load.d")]
     # /etc/modules-load.d/modules.conf is a link to /etc/modules (systemd.links of Debian)
-    lists = [path for path in lists if path.endswith(".conf") and not path.endswith("/modules.conf")]
+    lists = [
+        path for path in lists if path.endswith(".conf") and not path.endswith("/modules.conf")
+    ]
     for path in ("/etc/modules", *lists, "/etc/initramfs-tools/modules"):
         for number, line in _numbered(look, path):
             module = line.split()[0].replace("-", "_")
@@ -132,6 +134,4 @@ def _foreign_rules(look: Look) -> Iterator[Setting]:
 def _driverctl(look: Look) -> Iterator[Setting]:
     for name in look.names("/etc/driverctl.d"):
         driver = look.text(f"/etc/driverctl.d/{name}") or ""
-        yield Setting(
-            code="driverctl", value=name, where=f"/etc/driverctl.d/{name}", line=driver
-        )
+        yield Setting(code="driverctl", value=name, where=f"/etc/driverctl.d/{name}", line=driver)

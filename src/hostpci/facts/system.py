@@ -136,13 +136,11 @@ def read_loader(look: Look) -> LoaderFacts:
         loader = Loader.SYSTEMD_BOOT
     else:
         loader = Loader.GRUB if by_grub and has_grub_config else Loader.UNKNOWN
-    return LoaderFacts(
-        loader=loader, firmware="UEFI" if efi else "BIOS", evidence=tuple(evidence)
-    )
+    return LoaderFacts(loader=loader, firmware="UEFI" if efi else "BIOS", evidence=tuple(evidence))
 
 
 def _loader_info(look: Look) -> str:
-    """Content of the LoaderInfo variable (systemd, Boot Loader Interface): UTF-16, 4 bytes first."""
+    """The LoaderInfo variable (systemd's Boot Loader Interface): UTF-16 after 4 bytes."""
     try:
         raw = look.root.read_bytes(_LOADER_INFO)
     except OSError:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import os
+import secrets
 import stat
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -107,7 +108,7 @@ class HostFiles:
     def replace(
         self, path: str, content: Iterable[bytes], *, temporary: str, like: FileImage
     ) -> None:
-        """Make ``path`` hold the blocks of ``content`` with the owner, mode and attributes of ``like``.
+        """Make ``path`` hold the blocks of ``content``, with owner, mode and xattrs of ``like``.
 
         ``temporary`` is the name to use beside it: unpredictable, and already in the journal,
         so that a killed run leaves nothing that nobody knows of.
@@ -225,6 +226,18 @@ class HostFiles:
             yield True
         finally:
             os.close(descriptor)
+
+
+def write_output(path: str, text: str) -> None:
+    """Write a file where a person asked for it, readable by them alone.
+
+    The directory is theirs to choose, links in it included; the name itself is replaced.
+    """
+    parent = os.path.realpath(os.path.dirname(os.path.abspath(path)))
+    target = f"{parent.rstrip('/')}/{os.path.basename(path)}"
+    mine = FileImage(path=target, sha256=None, mode=0o600, owner=os.geteuid(), group=os.getegid())
+    name = f".hostpci-{secrets.token_hex(8)}.tmp"
+    HostFiles("/").replace(target, (text.encode("utf-8"),), temporary=name, like=mine)
 
 
 def _refuse_link(parent: int, name: str, path: str) -> None:

@@ -62,7 +62,9 @@ class RealRunner(Runner):
                 start_new_session=True,
             )
         except OSError as error:
-            raise EnvironmentFault("command-missing", command=argv[0], reason=error.strerror) from error
+            raise EnvironmentFault(
+                "command-missing", command=argv[0], reason=error.strerror
+            ) from error
         out, err = self._wait(process, argv, timeout_s)
         stdout = _filtered(out.decode("utf-8", "replace"), keep)
         stderr = err.decode("utf-8", "replace")
@@ -70,7 +72,7 @@ class RealRunner(Runner):
             raise EnvironmentFault(
                 "command-failed",
                 command=" ".join(argv),
-                code=process.returncode,
+                status=process.returncode,
                 reason=stderr.strip()[-_STDERR_TAIL_CHARS:],
             )
         return Completed(argv=tuple(argv), code=0, stdout=stdout, stderr=stderr)

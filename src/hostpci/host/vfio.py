@@ -17,6 +17,10 @@ from contextlib import ExitStack
 from ..model.finding import Outcome
 from ..model.proof import ProofStep
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Self
+
 _GET_API_VERSION = 0x3B64
 _CHECK_EXTENSION = 0x3B65
 _SET_IOMMU = 0x3B66
@@ -55,7 +59,7 @@ class GroupProbe:
         self._container = -1
         self._group = -1
 
-    def __enter__(self) -> GroupProbe:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -10,6 +10,7 @@ _ADDRESS = re.compile(
     r"(?:(?P<domain>[0-9a-f]{4,8}):)?(?P<bus>[0-9a-f]{2}):(?P<device>[0-9a-f]{2})"
     r"(?:\.(?P<function>[0-7]))?"
 )
+_LAST_DEVICE = 0x1F
 _FUNCTION_IN_PATH = re.compile(r"[0-9a-f]{4,8}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-7]")
 
 
@@ -20,7 +21,7 @@ def parse_slot(text: str) -> str:
     to the guest as one multifunction device. Raises UsageError for anything else.
     """
     match = _ADDRESS.fullmatch(text.strip().lower())
-    if match is None or int(match["device"], 16) > 0x1F:
+    if match is None or int(match["device"], 16) > _LAST_DEVICE:
         raise UsageError("bad-address", address=text)
     return f"{match['domain'] or '0000'}:{match['bus']}:{match['device']}"
 

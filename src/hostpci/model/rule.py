@@ -41,7 +41,11 @@ def rule_text(claim: Claim) -> str:
     overrides = [
         f'ATTR{{[pci/{each.address}]driver_override}}="vfio-pci"' for each in claim.functions
     ]
-    own_events = "|".join(each.address for each in claim.functions)
+    addresses = "|".join(each.address for each in claim.functions)
+    own_event = (
+        f'KERNEL=="{addresses}", ATTR{{subsystem/drivers_probe}}="%k", '
+        'RUN{builtin}+="kmod load vfio-pci"'
+    )
     return "\n".join(
         [
             _HEADER.format(slot=claim.slot),
@@ -50,8 +54,7 @@ def rule_text(claim: Claim) -> str:
             "",
             'LABEL="hostpci_identified"',
             *overrides,
-            f'KERNEL=="{own_events}", ATTR{{subsystem/drivers_probe}}="%k", '
-            'RUN{builtin}+="kmod load vfio-pci"',
+            own_event,
             "",
             'LABEL="hostpci_end"',
             "",

@@ -132,9 +132,7 @@ def stale_images(facts: Facts) -> tuple[InitramfsImage, ...]:
 
 
 def _rivals_inside(facts: Facts, claim: Claim, image: InitramfsImage) -> bool:
-    rivals = {
-        name for each in facts.inventory.of_slot(claim.slot) for name in each.rivals
-    }
+    rivals = {name for each in facts.inventory.of_slot(claim.slot) for name in each.rivals}
     return bool(rivals & set(image.modules or ()))
 
 
@@ -168,9 +166,7 @@ def _why_it_stays(function: PciFunction) -> Finding | None:
 
 def _not_yet(facts: Facts, slots: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(
-        slot
-        for slot in slots
-        if any(each.driver != VFIO for each in facts.inventory.of_slot(slot))
+        slot for slot in slots if any(each.driver != VFIO for each in facts.inventory.of_slot(slot))
     )
 
 

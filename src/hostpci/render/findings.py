@@ -52,7 +52,7 @@ def render_finding(finding: Finding, catalog: Catalog) -> Iterator[tuple[str, st
 
 
 def _summary(findings: Findings, catalog: Catalog) -> Iterator[tuple[str, str]]:
-    counts = {level: 0 for level in Level}
+    counts = dict.fromkeys(Level, 0)
     for each in findings.findings:
         counts[each.level] += 1
     yield "", ""

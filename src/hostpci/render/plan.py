@@ -26,11 +26,15 @@ def render_plan(plan: Plan, catalog: Catalog) -> Iterator[tuple[str, str]]:
         for finding in plan.refusals:
             yield from render_finding(finding, catalog)
         return
+    yield from render_steps(plan, catalog)
+    yield from _render_end(plan, catalog)
+
+
+def render_steps(plan: Plan, catalog: Catalog) -> Iterator[tuple[str, str]]:
     for number, step in enumerate(plan.steps, start=1):
         yield from _render_step(number, step, catalog)
     if not plan.steps:
         yield catalog.text("plan.nothing"), "PASS"
-    yield from _render_end(plan, catalog)
 
 
 def _render_step(number: int, step: Step, catalog: Catalog) -> Iterator[tuple[str, str]]:

@@ -26,4 +26,7 @@ def render_proof(proof: Proof, catalog: Catalog) -> Iterator[tuple[str, str]]:
 
 def _line(step: ProofStep, catalog: Catalog) -> str:
     answer = f"  [{step.answer}]" if step.answer else ""
-    return f"{_LEVELS[step.outcome]}: {step.subject}: {catalog.text(f'proof.{step.code}')}{answer}"
+    text = catalog.text(f"proof.{step.code}")
+    if step.outcome is not Outcome.HOLDS:
+        text = catalog.text(f"verify.{step.outcome}", question=text)
+    return f"{_LEVELS[step.outcome]}: {step.subject}: {text}{answer}"

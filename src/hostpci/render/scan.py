@@ -11,7 +11,9 @@ _UNITS = ("", "K", "M", "G", "T")
 _STEP = 1024
 
 
-def render_inventory(inventory: Inventory, catalog: Catalog, *, full: bool) -> Iterator[tuple[str, str]]:
+def render_inventory(
+    inventory: Inventory, catalog: Catalog, *, full: bool
+) -> Iterator[tuple[str, str]]:
     """Yield (line, level) group by group; functions without a group come last."""
     shown: set[str] = set()
     for group in inventory.groups:

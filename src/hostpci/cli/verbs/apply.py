@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from ...errors import ConflictError, Exit, PartialError
-from ...executor.apply import Executor, Machine, exclusive
-from ...executor.journal import Journal
-from ...executor.undo import Undoer
 from ...model.codec import document
 from ...model.journal import History, Run, RunState
 from ...model.plan import BindStep, Plan, Reboot
 from ...planner.plan import make_plan
 from ..context import Context
 from . import plan as plan_verb
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ...executor.apply import Machine
 
 
 def run(context: Context) -> int:
@@ -22,6 +23,13 @@ def run(context: Context) -> int:
         plan_verb.show(context, plan)
         context.tell("apply.dry-run")
         return plan_verb.exit_code(plan)
+    return _apply(context, saved, bind_now=bind_now)
+
+
+def _apply(context: Context, saved: Plan | None, *, bind_now: bool) -> int:
+    """The part that writes; its code is not even loaded for ``--dry-run``."""
+    from ...executor.apply import Executor, exclusive
+
     outlive_the_terminal()
     machine = context.machine()
     with exclusive(machine.files):
@@ -52,6 +60,10 @@ def _binds_now(plan: Plan | None) -> bool:
 
 def _finish_interrupted(context: Context, machine: Machine) -> None:
     """A run that was cut off goes on where it stopped: forwards, or back if it was an undo."""
+    from ...executor.apply import Executor
+    from ...executor.journal import Journal
+    from ...executor.undo import Undoer
+
     cut = Journal(machine.files).interrupted()
     if cut is None:
         return
@@ -74,11 +86,11 @@ def _difference(saved: Plan, fresh: Plan) -> str:
     import difflib
     import json
 
-    texts = [
+    before, after = (
         json.dumps(document(plan_verb.SCHEMA, each), indent=1).splitlines()
         for each in (saved, fresh)
-    ]
-    return "\n".join(difflib.unified_diff(*texts, "saved", "today", lineterm="", n=1))
+    )
+    return "\n".join(difflib.unified_diff(before, after, "saved", "today", lineterm="", n=1))
 
 
 def _conclude(context: Context, done: Run, *, bind_now: bool) -> int:

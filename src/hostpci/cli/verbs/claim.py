@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ...checks.registry import run_checks
-from ...errors import Exit, RefusedError, UsageError
+from ...errors import RefusedError, UsageError
 from ...facts.claims import PATH, with_claim
 from ...model.address import parse_slot
 from ...model.claim import Claim, ClaimedFunction

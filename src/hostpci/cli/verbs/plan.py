@@ -39,18 +39,12 @@ def exit_code(plan: Plan) -> Exit:
 
 
 def save(path: str, plan: Plan) -> None:
-    """Write the plan for a later ``apply PLAN``. The person chose the path; it is overwritten."""
+    """Write the plan for a later ``apply PLAN``. A file of that name is replaced."""
     import json
-    import os
 
-    from ...host.files import fault_of
+    from ...host.files import write_output
 
-    try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
-            stream.write(json.dumps(document(SCHEMA, plan), indent=2) + "\n")
-    except OSError as error:
-        raise fault_of(error, path) from error
+    write_output(path, json.dumps(document(SCHEMA, plan), indent=2) + "\n")
 
 
 def load(path: str) -> Plan:

@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 from ...errors import Exit, UsageError
-from ...executor.apply import Machine, exclusive
-from ...executor.bind import hand_back_to_any
-from ...executor.journal import Journal
-from ...executor.undo import Undoer
 from ...model.codec import document
 from ...model.journal import History, Run, RunState
 from ...model.pci import VFIO
@@ -16,6 +12,10 @@ from ...planner.plan import rebuild_step, stale_images
 from ...render.plan import step_target
 from ..context import Context
 from .apply import outlive_the_terminal
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ...executor.apply import Machine
 
 _REBUILD_TIMEOUT_S = 3600
 
@@ -29,6 +29,8 @@ def run(context: Context) -> int:
     if context.args.dry_run:
         context.tell("apply.dry-run")
         return Exit.OK
+    from ...executor.apply import exclusive
+
     outlive_the_terminal()
     machine = context.machine()
     with exclusive(machine.files):
@@ -36,6 +38,9 @@ def run(context: Context) -> int:
 
 
 def _undo(context: Context, machine: Machine) -> int:
+    from ...executor.journal import Journal
+    from ...executor.undo import Undoer
+
     history = _chosen(context)
     undoer = Undoer(machine, skip_changed=context.args.skip_changed, announce=context.announce)
     in_the_way = tuple(undoer.obstacles(tuple(reversed(history.runs))))
@@ -94,6 +99,8 @@ def _give_back(context: Context, machine: Machine, undone: tuple[Run, ...]) -> l
 
     Returns those that wait for the reboot.
     """
+    from ...executor.bind import hand_back_to_any
+
     facts = context.facts()
     claimed = {claim.slot for claim in facts.claims.claims}
     removed = {path for each in undone for path in map(_written_rule, each.begin.plan.steps)}
@@ -115,6 +122,8 @@ def _written_rule(step: Step) -> str:
 
 
 def _forget(machine: Machine) -> None:
+    from ...executor.journal import Journal
+
     journal = Journal(machine.files)
     left = [each for each in journal.history().runs if each.state is not RunState.UNDONE]
     if left:
