@@ -45,6 +45,7 @@ class Guest:
     def __init__(self, machine: Machine, reporter: Reporter) -> None:
         self.machine = machine
         self.confirmed = False
+        self.expected_messages: tuple[kernel_log.Allowed, ...] = ()
         self._reporter = reporter
         self._boot_id = ""
         self._tool_is_pushed = False
@@ -104,7 +105,7 @@ class Guest:
         raw = self.ssh(["dmesg", "--raw"]).stdout
         with (self.machine.run_dir / "kernel.log").open("a", encoding="utf-8") as log:
             log.write(f"--- boot {self._boot_id}\n{raw}")
-        allowed = kernel_log.allowed_messages()
+        allowed = kernel_log.allowed_messages() + self.expected_messages
         # udev says here when it does not understand a rule, or could not do what one asks for.
         udev = self.ssh(
             ["journalctl", "-b", "-u", "systemd-udevd", "-p", "warning", "-o", "cat", "-q"]

@@ -42,6 +42,7 @@ class Function:
     capabilities: tuple[str, ...]
     resets: tuple[str, ...]
     bars: tuple[Bar, ...]
+    faults: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,6 +103,7 @@ def _function(row: Mapping[str, Any]) -> Function:
         capabilities=tuple(row["capabilities"]),
         resets=tuple(row["resets"]),
         bars=tuple(_bar(each) for each in row["bars"]),
+        faults=tuple(row.get("faults", ())),
     )
 
 

@@ -30,6 +30,10 @@ _DEVCTL_FLR = 0x8000
 _DEVCAP_FLR = 1 << 28
 _D3HOT = 3
 
+# A row's fault: the function does not come back from its own reset, as cards with the "reset
+# bug" do not; it reads as all ones, like anything that does not answer, until the power is cut.
+_SILENT_AFTER_FLR = "silent-after-flr"
+
 _PAGE_BYTES = 4096
 # A driver touches a few pages of a BAR; a client that touches more gets plain lost writes.
 _MAX_PAGES = 4096
@@ -183,6 +187,7 @@ class Device:
         self._report = report
         self._config = ConfigSpace(function)
         self._bars = {bar.index: Registers(bar) for bar in function.bars}
+        self._is_silent = False
 
     def region_size_bytes(self, index: int) -> int:
         """The size of a region; 0 where there is none."""
@@ -200,6 +205,8 @@ class Device:
     def read(self, region: int, offset: int, size_bytes: int) -> bytes:
         """Read from a region, or raise MalformedError outside of it."""
         self._check(region, offset, size_bytes)
+        if self._is_silent:
+            return b"\xff" * size_bytes
         if region == CONFIG_REGION:
             return bytes(self._config.data[offset : offset + size_bytes])
         return self._bars[region].read(offset, size_bytes)
@@ -207,6 +214,8 @@ class Device:
     def write(self, region: int, offset: int, data: bytes) -> None:
         """Write to a region, or raise MalformedError outside of it."""
         self._check(region, offset, len(data))
+        if self._is_silent:
+            return
         if region == CONFIG_REGION:
             self._write_config(offset, data)
         else:
@@ -217,6 +226,7 @@ class Device:
         self._config.reset()
         for bar in self._bars.values():
             bar.reset()
+        self._is_silent = event is Event.FLR and _SILENT_AFTER_FLR in self.function.faults
         self._report(event)
 
     def _check(self, region: int, offset: int, size_bytes: int) -> None:

@@ -17,12 +17,14 @@ FACTORY = {"01:00.0": None, "01:00.1": "snd_hda_intel", "00:1b.0": "snd_hda_inte
 BOUND = {"01:00.0": "vfio-pci", "01:00.1": "vfio-pci", "00:1b.0": "snd_hda_intel"}
 
 # hostpci's exit statuses, as its manual has them.
-DONE, CHANGES_PENDING, REBOOT_NEEDED = 0, 4, 5
+DONE, PROOF_FAILED, CHANGES_PENDING, REBOOT_NEEDED = 0, 3, 4, 5
 
 
-def factory_host(lab: Lab, *, durable_disk: bool = False) -> Guest:
+def factory_host(
+    lab: Lab, *, cards: tuple[str, ...] | None = None, durable_disk: bool = False
+) -> Guest:
     """A host as it comes, with the tool at hand."""
-    host = lab.boot(durable_disk=durable_disk)
+    host = lab.boot(cards=cards, durable_disk=durable_disk)
     host.confirm(FACTORY)
     host.push_tool()
     return host

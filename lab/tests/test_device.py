@@ -131,3 +131,14 @@ def test_a_greedy_client_cannot_fill_the_memory() -> None:
     for page in range(5000):
         under_test.write(1, page * 4096, b"x")
     assert under_test.read(1, 4999 * 4096, 1) == b"\0"
+
+
+def test_a_card_with_the_reset_bug_is_silent_until_the_power_is_cut() -> None:
+    under_test, events = device(tables.card("rtx5060ti-reset-bug").functions[0])
+    under_test.write(CONFIG_REGION, 0x80, b"\x30\xa9")
+    assert config(under_test, 0x00, "<I") == 0xFFFFFFFF
+    assert under_test.read(0, 0, 4) == ALL_ONES
+    under_test.write(CONFIG_REGION, 0x80, b"\x30\xa9")
+    under_test.reset()
+    assert events == [Event.FLR, Event.RESET]
+    assert config(under_test, 0x00, "<I") == 0x2D0410DE
