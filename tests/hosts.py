@@ -13,9 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from hostpci.demo.scratch import unpack
-from hostpci.facts.capture import load_capture
 from hostpci.facts.collect import collect
-from hostpci.host.capture import CaptureRoot
+from hostpci.host.capture import CaptureRoot, load_capture
 from hostpci.host.root import TreeRoot
 from hostpci.host.runner import ReplayRunner
 from hostpci.model.facts import Facts
@@ -129,6 +128,9 @@ class RecordedHost:
     def without_iommu(self) -> RecordedHost:
         """No table in the firmware, nothing in sysfs, plain interrupts."""
         self.data["directories"]["/sys/class/iommu"] = []
+        for section in ("files", "directories"):
+            for path in [each for each in self.data[section] if "/iommu_groups" in each]:
+                del self.data[section][path]
         self.data["directories"]["/sys/kernel/iommu_groups"] = []
         tables = self.data["directories"]["/sys/firmware/acpi/tables"]
         left = [name for name in tables if name not in ("IVRS", "DMAR")]
@@ -159,6 +161,17 @@ class RecordedHost:
         for command in self.data["commands"]:
             if command["argv"][0] == "lsinitramfs":
                 command["stdout"] += "".join(f"{line}\n" for line in lines)
+        return self
+
+    def with_only(self, *slots: str) -> RecordedHost:
+        """Leave out every other device, for tests that lay out many trees."""
+        listed = self.data["directories"][DEVICES]
+        gone = [name for name in listed if name[:-2] not in slots]
+        self.data["directories"][DEVICES] = [name for name in listed if name not in gone]
+        for section in ("files", "links", "errors"):
+            paths = [path for path in self.data[section] if any(name in path for name in gone)]
+            for path in paths:
+                del self.data[section][path]
         return self
 
     # use

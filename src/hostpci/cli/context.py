@@ -69,7 +69,7 @@ class Context:
 
     def capture(self) -> dict[str, Any]:
         if self._capture is None:
-            from ..facts.capture import load_capture
+            from ..host.capture import load_capture
 
             self._capture = load_capture(self.args.host)
         return self._capture

@@ -27,6 +27,9 @@ def unpack(capture: dict[str, Any], directory: str) -> None:
         _write(base, path, text.encode("utf-8", "surrogateescape"))
     for path, text in capture["binary"].items():
         _write(base, path, base64.b64decode(text))
+    for path, found in capture["exists"].items():
+        if found and not os.path.exists(_inside(base, path)):
+            _write(base, path, b"")
     for path, stamp_ns in capture["times"].items():
         if not os.path.exists(_inside(base, path)):
             _write(base, path, b"")
@@ -34,7 +37,7 @@ def unpack(capture: dict[str, Any], directory: str) -> None:
 
 
 def _is_known(capture: dict[str, Any], path: str) -> bool:
-    sections = ("files", "binary", "links", "times", "errors")
+    sections = ("files", "binary", "links", "times", "errors", "exists")
     return any(path in capture[section] for section in sections)
 
 

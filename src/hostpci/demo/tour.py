@@ -12,8 +12,8 @@ from ..executor.apply import Executor, Machine
 from ..executor.journal import Journal
 from ..executor.undo import Undoer
 from ..executor.verify import verify
-from ..facts.capture import load_capture
 from ..facts.collect import collect
+from ..host.capture import load_capture
 from ..host.files import HostFiles
 from ..host.root import TreeRoot
 from ..host.runner import RefusingRunner, ReplayRunner

@@ -1,24 +1,20 @@
-"""Makes and opens captures. What is in one is what the readers asked for, and nothing else."""
+"""Makes captures. What is in one is what the readers asked for, redacted, and nothing else."""
 
 from __future__ import annotations
 
 import json
-import os
 import re
 from typing import Any
 
 from .. import __version__
-from ..errors import CorruptError, UsageError
-from ..host.capture import SCHEMA, RecordingRoot
+from ..host.capture import SCHEMA
+from ..host.recording import RecordingRoot
 from ..host.root import Root
 from ..host.runner import RecordingRunner, Runner
 from ..model.codec import encode
 from ..model.journal import History
 from .collect import collect
 
-_MAX_BYTES = 64 << 20
-_TEXT_MAPS = ("files", "binary", "links", "errors")
-_LIST_MAPS = ("directories", "holders")
 # Names so common that replacing them would say nothing and break paths such as /etc/pve
 _COMMON_NAMES = {"pve", "debian", "proxmox", "localhost", "host", "server", "root"}
 _SECRET = re.compile(
@@ -92,76 +88,3 @@ def _keep_interfaces_only(files: dict[str, str]) -> None:
 
 def dump_capture(capture: dict[str, Any]) -> str:
     return json.dumps(capture, indent=0, sort_keys=True, ensure_ascii=True) + "\n"
-
-
-def load_capture(path: str) -> dict[str, Any]:
-    """Read and check a capture file: somebody else wrote it, so nothing in it is believed.
-
-    Raises UsageError if there is no such file, CorruptError if it is no capture.
-    """
-    try:
-        if os.path.getsize(path) > _MAX_BYTES:
-            raise CorruptError("capture-corrupt", path=path, reason="larger than 64 MiB")
-        with open(path, encoding="utf-8") as stream:
-            data = json.load(stream)
-        _check(data)
-    except OSError as error:
-        raise UsageError("no-such-file", path=path, reason=error.strerror) from error
-    except (ValueError, RecursionError) as error:
-        raise CorruptError("capture-corrupt", path=path, reason=str(error)[:200]) from error
-    checked: dict[str, Any] = data
-    return checked
-
-
-def _check(data: Any) -> None:  # noqa: ANN401  (JSON)
-    if not isinstance(data, dict) or data.get("schema") != SCHEMA:
-        raise ValueError(f"not a {SCHEMA} document")
-    for section in (*_TEXT_MAPS, *_LIST_MAPS, "times"):
-        if not isinstance(data.get(section), dict):
-            raise ValueError(f"{section}: expected an object")  # noqa: TRY004
-        for path in data[section]:
-            _check_path(section, path)
-    for section in _TEXT_MAPS:
-        _check_values(section, data[section], _is_text)
-    for section in _LIST_MAPS:
-        _check_values(section, data[section], _is_text_list)
-    _check_values("times", data["times"], lambda value: type(value) is int)
-    _check_commands(data.get("commands"))
-    _check_base64(data["binary"])
-
-
-def _check_path(section: str, path: str) -> None:
-    if not path.startswith("/") or "\0" in path or ".." in path.split("/"):
-        raise ValueError(f"{section}: {path!r} is not an absolute path")
-
-
-def _check_values(section: str, values: dict[str, Any], is_good: Any) -> None:  # noqa: ANN401
-    for path, value in values.items():
-        if not is_good(value):
-            raise ValueError(f"{section}: {path}: unexpected value")
-
-
-def _is_text(value: object) -> bool:
-    return isinstance(value, str)
-
-
-def _is_text_list(value: object) -> bool:
-    return isinstance(value, list) and all(isinstance(each, str) for each in value)
-
-
-def _check_commands(commands: Any) -> None:  # noqa: ANN401  (JSON)
-    if not isinstance(commands, list):
-        raise ValueError("commands: expected a list")  # noqa: TRY004
-    for each in commands:
-        if not isinstance(each, dict) or set(each) != {"argv", "stdout"}:
-            raise ValueError("commands: expected argv and stdout")
-        if not _is_text_list(each["argv"]) or not _is_text(each["stdout"]):
-            raise ValueError("commands: unexpected value")
-
-
-def _check_base64(binary: dict[str, str]) -> None:
-    if binary:
-        import base64
-
-        for text in binary.values():
-            base64.b64decode(text, validate=True)

@@ -5,18 +5,12 @@ from __future__ import annotations
 from ..host.root import Root
 from ..host.runner import Runner
 from ..model.facts import Facts
-from ..model.pci import Inventory
 from .claims import read_claims
 from .images import read_images, read_rules
 from .look import Look
 from .pci import read_inventory
 from .settings import GRUB_DROPIN, read_settings
 from .system import read_cpu, read_iommu, read_kernel, read_loader, read_platform
-
-
-def collect_inventory(root: Root) -> Inventory:
-    """Only what ``scan`` shows."""
-    return read_inventory(Look(root))
 
 
 def collect(root: Root, runner: Runner) -> Facts:

@@ -1,31 +1,32 @@
 """A host in one file: what the readers read, recorded once and replayed anywhere.
 
 Format ``hostpci.capture/1`` (JSON): ``files`` path -> text, ``binary`` path -> base64,
-``links`` path -> target, ``directories`` path -> names, ``times`` path -> ns, ``errors`` path ->
-errno name (ENOENT says the path is absent), ``holders``, ``commands``. A path that stands
+``links`` path -> target, ``directories`` path -> names, ``times`` path -> ns, ``exists`` path ->
+bool, ``errors`` path -> errno name (ENOENT says the path is absent), ``holders``, ``commands``. A path that stands
 nowhere was not looked at, which is not the same as absent.
 """
 
 from __future__ import annotations
 
 import errno
+import json
 import os
 
-from .root import Keep, NotCapturedError, Root
+from ..errors import CorruptError, UsageError
+from .root import NotCapturedError, Root
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from typing import Any, TypeVar
-
-    T = TypeVar("T")
+    from typing import Any
 
 SCHEMA = "hostpci.capture/1"
-_ABSENT = (errno.ENOENT, errno.ENOTDIR)
+_MAX_BYTES = 64 << 20
+_TEXT_MAPS = ("files", "binary", "links", "errors")
+_LIST_MAPS = ("directories", "holders")
 
 
 class CaptureRoot(Root):
-    """Replays a capture. ``data`` was checked by ``facts.capture.load``."""
+    """Replays a capture. ``data`` was checked by ``load_capture``."""
 
     def __init__(self, data: dict[str, Any]) -> None:
         self.data = data
@@ -65,6 +66,9 @@ class CaptureRoot(Root):
         return target
 
     def exists(self, path: str) -> bool:
+        found: bool | None = self.data["exists"].get(path)
+        if found is not None:
+            return found
         if any(path in self.data[kind] for kind in ("files", "binary", "directories", "links")):
             return True
         if self.data["errors"].get(path) in {"ENOENT", "ENOTDIR"}:
@@ -79,65 +83,75 @@ class CaptureRoot(Root):
         return {path: tuple(names) for path, names in self.data["holders"].items()}
 
 
-class RecordingRoot(Root):
-    """Passes every question on to another root and writes down question and answer."""
+def load_capture(path: str) -> dict[str, Any]:
+    """Read and check a capture file: somebody else wrote it, so nothing in it is believed.
 
-    def __init__(self, inner: Root) -> None:
-        self.inner = inner
-        self.is_live = inner.is_live
-        self.data: dict[str, Any] = {
-            "files": {}, "binary": {}, "links": {}, "directories": {},
-            "times": {}, "errors": {}, "holders": {},
-        }  # fmt: skip
+    Raises UsageError if there is no such file, CorruptError if it is no capture.
+    """
+    try:
+        if os.path.getsize(path) > _MAX_BYTES:
+            raise CorruptError("capture-corrupt", path=path, reason="larger than 64 MiB")
+        with open(path, encoding="utf-8") as stream:
+            data = json.load(stream)
+        _check(data)
+    except OSError as error:
+        raise UsageError("no-such-file", path=path, reason=error.strerror) from error
+    except (ValueError, RecursionError) as error:
+        raise CorruptError("capture-corrupt", path=path, reason=str(error)[:200]) from error
+    checked: dict[str, Any] = data
+    return checked
 
-    def _asked(self, path: str, question: Callable[[], T]) -> T:
-        try:
-            return question()
-        except OSError as error:
-            self.data["errors"][path] = errno.errorcode.get(error.errno or errno.EIO, "EIO")
-            raise
 
-    def read_bytes(self, path: str) -> bytes:
+def _check(data: Any) -> None:  # noqa: ANN401  (JSON)
+    if not isinstance(data, dict) or data.get("schema") != SCHEMA:
+        raise ValueError(f"not a {SCHEMA} document")
+    for section in (*_TEXT_MAPS, *_LIST_MAPS, "times", "exists"):
+        if not isinstance(data.get(section), dict):
+            raise ValueError(f"{section}: expected an object")  # noqa: TRY004
+        for path in data[section]:
+            _check_path(section, path)
+    for section in _TEXT_MAPS:
+        _check_values(section, data[section], _is_text)
+    for section in _LIST_MAPS:
+        _check_values(section, data[section], _is_text_list)
+    _check_values("times", data["times"], lambda value: type(value) is int)
+    _check_values("exists", data["exists"], lambda value: type(value) is bool)
+    _check_commands(data.get("commands"))
+    _check_base64(data["binary"])
+
+
+def _check_path(section: str, path: str) -> None:
+    if not path.startswith("/") or "\0" in path or ".." in path.split("/"):
+        raise ValueError(f"{section}: {path!r} is not an absolute path")
+
+
+def _check_values(section: str, values: dict[str, Any], is_good: Any) -> None:  # noqa: ANN401
+    for path, value in values.items():
+        if not is_good(value):
+            raise ValueError(f"{section}: {path}: unexpected value")
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str)
+
+
+def _is_text_list(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(each, str) for each in value)
+
+
+def _check_commands(commands: Any) -> None:  # noqa: ANN401  (JSON)
+    if not isinstance(commands, list):
+        raise ValueError("commands: expected a list")  # noqa: TRY004
+    for each in commands:
+        if not isinstance(each, dict) or set(each) != {"argv", "stdout"}:
+            raise ValueError("commands: expected argv and stdout")
+        if not _is_text_list(each["argv"]) or not _is_text(each["stdout"]):
+            raise ValueError("commands: unexpected value")
+
+
+def _check_base64(binary: dict[str, str]) -> None:
+    if binary:
         import base64
 
-        content = self._asked(path, lambda: self.inner.read_bytes(path))
-        self.data["binary"][path] = base64.b64encode(content).decode("ascii")
-        return content
-
-    def read_text(self, path: str) -> str:
-        text = self._asked(path, lambda: self.inner.read_text(path))
-        self.data["files"][path] = text
-        return text
-
-    def filtered_lines(self, path: str, keep: Keep) -> tuple[str, ...]:
-        lines = self._asked(path, lambda: self.inner.filtered_lines(path, keep))
-        self.data["files"][path] = "".join(f"{line}\n" for line in lines)
-        return lines
-
-    def list_directory(self, path: str) -> tuple[str, ...]:
-        names = self._asked(path, lambda: self.inner.list_directory(path))
-        self.data["directories"][path] = list(names)
-        return names
-
-    def read_link(self, path: str) -> str:
-        target = self._asked(path, lambda: self.inner.read_link(path))
-        self.data["links"][path] = target
-        return target
-
-    def exists(self, path: str) -> bool:
-        found = self._asked(path, lambda: self.inner.exists(path))
-        if not found:
-            self.data["errors"].setdefault(path, "ENOENT")
-        elif not any(path in self.data[kind] for kind in ("files", "binary", "links")):
-            self.data["directories"].setdefault(path, [])
-        return found
-
-    def modified_ns(self, path: str) -> int:
-        stamp = self._asked(path, lambda: self.inner.modified_ns(path))
-        self.data["times"][path] = stamp
-        return stamp
-
-    def device_holders(self) -> dict[str, tuple[str, ...]]:
-        holders = self.inner.device_holders()
-        self.data["holders"] = {path: list(names) for path, names in holders.items()}
-        return holders
+        for text in binary.values():
+            base64.b64decode(text, validate=True)

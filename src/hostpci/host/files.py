@@ -17,6 +17,10 @@ from contextlib import contextmanager, suppress
 from ..errors import ConflictError, EnvironmentFault
 from ..model.journal import FileImage
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import BinaryIO
+
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -69,41 +73,43 @@ class HostFiles:
         finally:
             os.close(descriptor)
 
-    def read(self, path: str) -> bytes | None:
-        """Content of a regular file, None if there is none. A link is a fault."""
+    @contextmanager
+    def _regular(self, path: str) -> Iterator[BinaryIO | None]:
+        """Open a regular file for reading; None if there is none. Anything else is a fault."""
         with _speaking(path):
             try:
                 with self._parent(path) as (parent, name):
                     descriptor = os.open(name, _READ, dir_fd=parent)
             except FileNotFoundError:
-                return None
+                yield None
+                return
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                os.close(descriptor)
+                raise EnvironmentFault("not-a-file", path=path)
             with os.fdopen(descriptor, "rb") as stream:
-                if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
-                    raise EnvironmentFault("not-a-file", path=path)
-                return stream.read()
+                yield stream
+
+    def read(self, path: str) -> bytes | None:
+        """Content of a regular file, None if there is none. A link is a fault."""
+        with self._regular(path) as stream:
+            return None if stream is None else stream.read()
 
     def image(self, path: str) -> FileImage:
         """Hash, owner, mode and extended attributes of ``path``; absent is sha256 None."""
         import hashlib
 
-        with _speaking(path):
-            try:
-                with self._parent(path) as (parent, name):
-                    descriptor = os.open(name, _READ, dir_fd=parent)
-            except FileNotFoundError:
+        with self._regular(path) as stream:
+            if stream is None:
                 return FileImage(path=path, sha256=None)
-            with os.fdopen(descriptor, "rb") as stream:
-                status = os.fstat(descriptor)
-                if not stat.S_ISREG(status.st_mode):
-                    raise EnvironmentFault("not-a-file", path=path)
-                return FileImage(
-                    path=path,
-                    sha256=hashlib.file_digest(stream, "sha256").hexdigest(),
-                    mode=stat.S_IMODE(status.st_mode),
-                    owner=status.st_uid,
-                    group=status.st_gid,
-                    xattrs=_read_xattrs(descriptor),
-                )
+            status = os.fstat(stream.fileno())
+            return FileImage(
+                path=path,
+                sha256=hashlib.file_digest(stream, "sha256").hexdigest(),
+                mode=stat.S_IMODE(status.st_mode),
+                owner=status.st_uid,
+                group=status.st_gid,
+                xattrs=_read_xattrs(stream.fileno()),
+            )
 
     def replace(
         self, path: str, content: Iterable[bytes], *, temporary: str, like: FileImage
@@ -175,11 +181,9 @@ class HostFiles:
 
     def blocks(self, path: str) -> Iterator[bytes]:
         """Content of a file piece by piece, for files too large to hold."""
-        with _speaking(path), self._parent(path) as (parent, name):
-            descriptor = os.open(name, _READ, dir_fd=parent)
-            with os.fdopen(descriptor, "rb") as stream:
-                while block := stream.read(_COPY_BYTES):
-                    yield block
+        with self._regular(path) as stream:
+            while stream is not None and (block := stream.read(_COPY_BYTES)):
+                yield block
 
     def size(self, path: str) -> int:
         with _speaking(path), self._parent(path) as (parent, name):

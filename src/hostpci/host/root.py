@@ -87,7 +87,11 @@ class TreeRoot(Root):
         return os.readlink(f"{self._inside(self.base + parent, path)}/{name}")
 
     def exists(self, path: str) -> bool:
-        return os.path.exists(self._real(path))
+        try:
+            os.stat(self._real(path))
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        return True
 
     def modified_ns(self, path: str) -> int:
         return os.stat(self._real(path)).st_mtime_ns

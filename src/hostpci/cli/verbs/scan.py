@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from ...errors import Exit
-from ...facts.collect import collect_inventory
+from ...facts.look import Look
+from ...facts.pci import read_inventory
 from ...render.scan import render_inventory
 from ..context import Context
 
 
 def run(context: Context) -> int:
-    inventory = collect_inventory(context.root())
+    inventory = read_inventory(Look(context.root()))
     if context.args.json:
         from ...model.codec import document
 
