@@ -50,6 +50,7 @@ def _cut_once(lab: Lab, host: Guest, number: int, delay_s: float) -> Guest:
     lab.say(f"cut {number + 1}: the power went {delay_s:.2f} s into apply")
     host = lab.boot(durable_disk=True)
     _demand_one_of_both(host)
+    host.check_logs()
     host.push_tool()
     return host
 
