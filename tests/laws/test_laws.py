@@ -55,7 +55,8 @@ def values(expected: typing.Any) -> st.SearchStrategy[typing.Any]:
     if dataclasses.is_dataclass(expected):
         hints = typing.get_type_hints(expected)
         fields = {each.name: values(hints[each.name]) for each in dataclasses.fields(expected)}
-        return st.fixed_dictionaries(fields).map(lambda kwargs: expected(**kwargs))
+        build: typing.Any = expected
+        return st.fixed_dictionaries(fields).map(lambda kwargs: build(**kwargs))
     if isinstance(expected, type) and issubclass(expected, Enum):
         return st.sampled_from(list(expected))
     simple = {str: TEXT, bool: st.booleans(), int: st.integers(-(2**63), 2**63)}

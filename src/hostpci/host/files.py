@@ -19,7 +19,7 @@ from ..model.journal import FileImage
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import BinaryIO
+    from io import BufferedReader
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
@@ -74,7 +74,7 @@ class HostFiles:
             os.close(descriptor)
 
     @contextmanager
-    def _regular(self, path: str) -> Iterator[BinaryIO | None]:
+    def _regular(self, path: str) -> Iterator[BufferedReader | None]:
         """Open a regular file for reading; None if there is none. Anything else is a fault."""
         with _speaking(path):
             try:
