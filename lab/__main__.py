@@ -58,7 +58,7 @@ def _list() -> None:
     ):
         print(title)
         for name, text in rows.items():
-            print(f"  {name:18} {text}")
+            print(f"  {name:20} {text}")
 
 
 def _up(arguments: argparse.Namespace, reporter: Reporter) -> None:
