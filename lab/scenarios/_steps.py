@@ -17,7 +17,7 @@ FACTORY = {"01:00.0": None, "01:00.1": "snd_hda_intel", "00:1b.0": "snd_hda_inte
 BOUND = {"01:00.0": "vfio-pci", "01:00.1": "vfio-pci", "00:1b.0": "snd_hda_intel"}
 
 # hostpci's exit statuses, as its manual has them.
-DONE, PROOF_FAILED, CHANGES_PENDING, REBOOT_NEEDED = 0, 3, 4, 5
+DONE, PROOF_FAILED, CHANGES_PENDING, REBOOT_NEEDED, CONFLICT = 0, 3, 4, 5, 7
 
 
 def factory_host(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from lab.guest import Guest
 from lab.scenario import Lab
 from lab.scenarios import _steps as steps
 
@@ -18,7 +19,20 @@ def run(lab: Lab) -> None:
     host.confirm(steps.BOUND)
     steps.verify_with_reset(lab, host)
     steps.nothing_to_do(lab, host)
+    _hold_the_group_as_a_virtual_machine_would(lab, host)
     host.hostpci(["undo", "--yes", "--now"])
     host.confirm(steps.FACTORY, also=f"test ! -e {steps.RULE_FILE}")
     host.power_off()
     lab.compare_root()
+
+
+def _hold_the_group_as_a_virtual_machine_would(lab: Lab, host: Guest) -> None:
+    """A group in use is left alone: verify cannot measure it, undo stops and goes on later."""
+    group = host.iommu_group_of("01:00.0")
+    holder = f"import os, time; os.open('/dev/vfio/{group}', os.O_RDWR); time.sleep(600)"
+    host.shell(f'setsid python3 -c "{holder}" > /dev/null 2>&1 < /dev/null & sleep 3')
+    answer = host.hostpci(["verify"], expect=(steps.PROOF_FAILED,)).stdout
+    lab.check(condition="EBUSY" in answer, text="verify says that the group is in use")
+    host.hostpci(["undo", "--yes", "--now"], expect=(steps.CONFLICT,))
+    host.confirm(steps.BOUND)
+    host.shell("pkill -f /dev/vfio/; sleep 1")

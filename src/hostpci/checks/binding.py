@@ -67,9 +67,11 @@ def check_state(facts: Facts, slot: str) -> Iterator[Finding]:
         yield holds("persisted", slot, path)
     else:
         yield fails("persisted", Level.NOTICE, slot, path)
-    elsewhere = [each for each in facts.inventory.of_slot(slot) if each.driver != VFIO]
+    drivers = {each.address: each.driver for each in facts.inventory.of_slot(slot)}
+    claimed = [each.address for each in claim.functions]
+    elsewhere = [address for address in claimed if drivers.get(address) != VFIO]
     if elsewhere:
-        evidence = [f"{each.address}: {each.driver or '-'}" for each in elsewhere]
+        evidence = [f"{address}: {drivers.get(address) or '-'}" for address in elsewhere]
         yield fails("bound", Level.NOTICE, slot, *evidence)
     else:
         yield holds("bound", slot)

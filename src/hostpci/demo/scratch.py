@@ -19,21 +19,24 @@ def unpack(capture: dict[str, Any], directory: str) -> None:
     for path in sorted(capture["links"], key=lambda each: (each.count("/"), each)):
         _link(base, path, capture["links"][path])
     for path, names in capture["directories"].items():
-        os.makedirs(_inside(base, path), exist_ok=True)
-        for name in names:
-            if not _is_known(capture, f"{path}/{name}"):
-                os.makedirs(_inside(base, f"{path}/{name}"), exist_ok=True)
+        _directory(base, path, [n for n in names if not _is_known(capture, f"{path}/{n}")])
     for path, text in capture["files"].items():
         _write(base, path, text.encode("utf-8", "surrogateescape"))
     for path, text in capture["binary"].items():
         _write(base, path, base64.b64decode(text))
-    for path, found in capture["exists"].items():
-        if found and not os.path.exists(_inside(base, path)):
-            _write(base, path, b"")
-    for path, stamp_ns in capture["times"].items():
+    present = [path for path, found in capture["exists"].items() if found]
+    for path in (*present, *capture["times"]):
         if not os.path.exists(_inside(base, path)):
             _write(base, path, b"")
+    for path, stamp_ns in capture["times"].items():
         os.utime(_inside(base, path), ns=(stamp_ns, stamp_ns))
+
+
+def _directory(base: str, path: str, unknown: list[str]) -> None:
+    """Make a directory; entries of which nothing but the name is known become directories."""
+    os.makedirs(_inside(base, path), exist_ok=True)
+    for name in unknown:
+        os.makedirs(_inside(base, f"{path}/{name}"), exist_ok=True)
 
 
 def _is_known(capture: dict[str, Any], path: str) -> bool:

@@ -2,8 +2,8 @@
 
 Format ``hostpci.capture/1`` (JSON): ``files`` path -> text, ``binary`` path -> base64,
 ``links`` path -> target, ``directories`` path -> names, ``times`` path -> ns, ``exists`` path ->
-bool, ``errors`` path -> errno name (ENOENT says the path is absent), ``holders``, ``commands``. A path that stands
-nowhere was not looked at, which is not the same as absent.
+bool, ``errors`` path -> errno name (ENOENT says the path is absent), ``holders``, ``commands``.
+A path that stands nowhere was not looked at, which is not the same as absent.
 """
 
 from __future__ import annotations

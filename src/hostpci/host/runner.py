@@ -9,6 +9,7 @@ from ..errors import EnvironmentFault
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from subprocess import Popen
     from typing import Any
 
 Keep = Callable[[Iterable[str]], Iterable[str]]
@@ -77,14 +78,23 @@ class RealRunner(Runner):
             )
         return Completed(argv=tuple(argv), code=0, stdout=stdout, stderr=stderr)
 
-    def _wait(self, process: Any, argv: Sequence[str], timeout_s: float) -> tuple[bytes, bytes]:  # noqa: ANN401
+    def _wait(
+        self,
+        process: Popen[bytes],
+        argv: Sequence[str],
+        timeout_s: float,
+    ) -> tuple[bytes, bytes]:
+        """Wait for the end, Ctrl-C held back: half an update-initramfs helps nobody."""
         import subprocess
         import time
 
         started = time.monotonic()
+        interrupted = False
         while True:
             try:
                 out, err = process.communicate(timeout=1)
+            except KeyboardInterrupt:
+                interrupted = True
             except subprocess.TimeoutExpired:
                 elapsed_s = time.monotonic() - started
                 if elapsed_s > timeout_s:
@@ -95,15 +105,18 @@ class RealRunner(Runner):
                 if self._tick:
                     self._tick(argv[0], elapsed_s)
             else:
+                if interrupted:
+                    raise KeyboardInterrupt
                 return out, err
 
 
-def _kill_session(process: Any) -> None:  # noqa: ANN401
+def _kill_session(process: Popen[bytes]) -> None:
+    """End a program and what it started; each has the session that we gave it."""
     import os
     import signal
 
     os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+    process.communicate()
 
 
 def _filtered(text: str, keep: Keep | None) -> str:

@@ -1,0 +1,74 @@
+"""The one door for processes: real programs, a clean environment, a limit."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from pathlib import Path
+
+import pytest
+
+from hostpci.cli.context import ReadingRunner
+from hostpci.errors import EnvironmentFault
+from hostpci.host.runner import RealRunner, RefusingRunner
+
+pytestmark = pytest.mark.processes
+
+
+def test_a_program_sees_a_clean_environment_and_no_input(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LD_PRELOAD", "/evil.so")
+    monkeypatch.setenv("PATH", "/evil")
+    out = RealRunner().run(["sh", "-c", "env; cat"], timeout_s=30).stdout
+    assert "evil" not in out
+    assert "LC_ALL=C.UTF-8" in out
+
+
+def test_stdout_goes_through_the_filter() -> None:
+    out = RealRunner().run(
+        ["printf", "a\\nb\\n"], timeout_s=30, keep=lambda lines: [x for x in lines if x == "b"]
+    )
+    assert out.stdout == "b\n"
+
+
+def test_a_failing_program_is_a_fault_with_its_last_words() -> None:
+    with pytest.raises(EnvironmentFault, match="command-failed") as caught:
+        RealRunner().run(["sh", "-c", "echo why >&2; exit 3"], timeout_s=30)
+    assert caught.value.params["status"] == 3
+    assert caught.value.params["reason"] == "why"
+
+
+def test_a_missing_program_is_a_fault() -> None:
+    with pytest.raises(EnvironmentFault, match="command-missing"):
+        RealRunner().run(["no-such-program-at-all"], timeout_s=30)
+
+
+def test_a_program_that_does_not_end_is_ended_with_its_children() -> None:
+    ticks: list[float] = []
+    runner = RealRunner(lambda _, elapsed_s: ticks.append(elapsed_s))
+    with pytest.raises(EnvironmentFault, match="command-timeout"):
+        runner.run(["sh", "-c", "sleep 60 & sleep 60"], timeout_s=1.5)
+    assert ticks, "progress is reported while it runs"
+
+
+def test_an_interrupt_waits_for_the_program_to_end(tmp_path: Path) -> None:
+    done = tmp_path / "done"
+    threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT)).start()
+    with pytest.raises(KeyboardInterrupt):
+        RealRunner().run(["sh", "-c", f"sleep 1.5; touch {done}"], timeout_s=30)
+    assert done.exists()
+
+
+def test_output_that_is_not_utf8_does_not_stop_us() -> None:
+    assert RealRunner().run(["printf", "\\377"], timeout_s=30).stdout == "�"
+
+
+@pytest.mark.parametrize("argv", [["update-initramfs", "-u"], ["modprobe", "vfio-pci"], ["sh"]])
+def test_facts_are_collected_with_programs_that_only_look(argv: list[str]) -> None:
+    with pytest.raises(EnvironmentFault, match="command-not-here"):
+        ReadingRunner(RealRunner()).run(argv, timeout_s=30)
+
+
+def test_no_program_of_this_machine_speaks_for_another_root() -> None:
+    with pytest.raises(EnvironmentFault, match="command-not-here"):
+        RefusingRunner().run(["true"], timeout_s=30)
