@@ -14,7 +14,7 @@ from hostpci.demo.scratch import fingerprint
 from hostpci.host.files import HostFiles
 from hostpci.i18n import Catalog
 
-from ..hosts import GUIDE_HOST, RecordedHost
+from ..hosts import AUDIO, GUIDE_HOST, VGA, RecordedHost
 
 OURS = ("/var/lib/hostpci",)
 RULE = "/etc/udev/rules.d/10-hostpci-0000-01-00.rules"
@@ -134,6 +134,35 @@ def test_release_then_apply_removes_the_rule(tree: Path) -> None:
     assert call("undo", "--last", "--yes", root) == 0
     assert call("undo", "--last", "--yes", root) == 0
     assert fingerprint(str(tree), OURS) == before
+
+
+def boot_onto_vfio(tree: Path) -> None:
+    """What the boot after an apply leaves in sysfs."""
+    for address in (VGA, AUDIO):
+        device = tree / f"sys/bus/pci/devices/{address}"
+        (device / "driver").unlink(missing_ok=True)
+        (device / "driver").symlink_to("../../../../bus/pci/drivers/vfio-pci")
+        (device / "driver_override").write_text("vfio-pci\n")
+
+
+@pytest.mark.parametrize("way_back", [["undo"], ["release", "01:00"]])
+def test_what_vfio_still_holds_is_said_until_the_next_boot(
+    way_back: list[str], tree: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = f"--root={tree}"
+    call("claim", "01:00", "--yes", root)
+    call("apply", "--yes", root)
+    boot_onto_vfio(tree)
+    assert call("plan", root) == 0
+    code = call(*way_back, "--yes", root)
+    if way_back[0] == "release":
+        assert code == 0
+        assert call("plan", root) == 4
+        code = call("apply", "--yes", root)
+    assert code == 5
+    capsys.readouterr()
+    assert call("plan", root) == 5
+    assert f"One reboot is needed: {VGA}, {AUDIO}" in capsys.readouterr().out
 
 
 def test_claiming_twice_changes_nothing(tree: Path, capsys: pytest.CaptureFixture[str]) -> None:

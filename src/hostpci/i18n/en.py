@@ -249,7 +249,7 @@ TEXTS = {
     "undo.rebuilding": "rebuilding {path}, which holds a rule of ours",
     "undo.handed-back": "{address} is back with the host (driver: {driver})",
     "undo.done": "Undone. Every file is as it was.",
-    "undo.reboot": "Still on vfio-pci until the next boot (or 'undo --now' beforehand): {waiting}",
+    "undo.reboot": "Still on vfio-pci until the next boot, or 'hostpci undo --now': {waiting}",
     "history.line": "Run {number}, {started}, {verb}: {state}",
     "history.empty": "No runs yet.",
     "state.applying": "cut off while applying",

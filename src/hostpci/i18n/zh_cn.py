@@ -242,7 +242,7 @@ TEXTS = {
     "undo.rebuilding": "正在重建含有我们规则的 {path}",
     "undo.handed-back": "{address} 已还给主机（驱动：{driver}）",
     "undo.done": "已收回。每个文件都恢复原样。",
-    "undo.reboot": "下次启动之前仍在 vfio-pci 上（或事先用 undo --now）：{waiting}",
+    "undo.reboot": "下次启动或 hostpci undo --now 之前仍在 vfio-pci 上：{waiting}",
     "history.line": "运行 {number}，{started}，{verb}：{state}",
     "history.empty": "还没有运行记录。",
     "state.applying": "执行时被中断",

@@ -183,9 +183,28 @@ def _bind_steps(facts: Facts) -> Iterator[BindStep]:
 def _pending(facts: Facts, moving: set[str]) -> Iterator[str]:
     """Functions whose driver at this moment is not what the next boot will give them."""
     claimed = {claim.slot for claim in facts.claims.claims}
-    released = {each.path for each in facts.rules} - {rule_path(slot) for slot in claimed}
-    for each in facts.inventory.functions:
-        waits_for_vfio = each.slot in claimed and each.driver != VFIO
-        waits_for_host = rule_path(each.slot) in released and each.driver == VFIO
-        if (waits_for_vfio or waits_for_host) and each.address not in moving:
+    waiting = [
+        each for each in facts.inventory.functions if each.slot in claimed and each.driver != VFIO
+    ]
+    for each in (*waiting, *left_on_vfio(facts)):
+        if each.address not in moving:
             yield each.address
+
+
+def left_on_vfio(facts: Facts) -> tuple[PciFunction, ...]:
+    """Functions that nobody claims and that only this boot's override keeps on vfio-pci.
+
+    PVE binds through new_id and leaves the override empty (PVE::SysFSTools); driverctl and
+    other tools' rules would set it again at the next boot, so theirs are not among these.
+    """
+    if any(setting.code == "foreign-rule" for setting in facts.settings):
+        return ()
+    theirs = {setting.value for setting in facts.settings if setting.code == "driverctl"}
+    claimed = {claim.slot for claim in facts.claims.claims}
+    return tuple(
+        each
+        for each in facts.inventory.functions
+        if each.driver == each.driver_override == VFIO
+        and each.slot not in claimed
+        and each.address not in theirs
+    )

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from ...errors import Exit, UsageError
 from ...model.codec import document
-from ...model.journal import History, Run, RunState
-from ...model.pci import VFIO
-from ...model.plan import FileStep, Step
+from ...model.journal import History, RunState
+from ...model.pci import PciFunction
+from ...model.plan import FileStep
 from ...model.rule import rule_path
-from ...planner.plan import rebuild_step, stale_images
+from ...planner.plan import left_on_vfio, rebuild_step, stale_images
 from ...render.plan import step_target
 from ..context import Context
 from .apply import outlive_the_terminal
@@ -22,7 +22,7 @@ _REBUILD_TIMEOUT_S = 3600
 
 def run(context: Context) -> int:
     history = _chosen(context)
-    if not history.runs and not context.args.forget:
+    if not history.runs and not context.args.forget and not _is_left_behind(context):
         context.tell("undo.nothing")
         return Exit.OK
     _show(context, history)
@@ -35,6 +35,12 @@ def run(context: Context) -> int:
     machine = context.machine()
     with exclusive(machine.files):
         return _undo(context, machine)
+
+
+def _is_left_behind(context: Context) -> bool:
+    """True if an earlier undo was cut off before its last steps, or left them to ``--now``."""
+    facts = context.facts()
+    return bool(stale_images(facts) or (context.args.now and _ours(context, left_on_vfio(facts))))
 
 
 def _undo(context: Context, machine: Machine) -> int:
@@ -52,7 +58,7 @@ def _undo(context: Context, machine: Machine) -> int:
         context.tell("undo.kept", path=each.path)
     _rebuild_stale(context, machine)
     Journal(machine.files).drop_copies()
-    waiting = _give_back(context, machine, undone)
+    waiting = _give_back(context, machine)
     if context.args.json:
         context.json(document("hostpci.history/1", History(runs=undone)))
     if context.args.forget:
@@ -94,31 +100,31 @@ def _rebuild_stale(context: Context, machine: Machine) -> None:
         machine.runner.run(rebuild_step(image.release).argv, timeout_s=_REBUILD_TIMEOUT_S)
 
 
-def _give_back(context: Context, machine: Machine, undone: tuple[Run, ...]) -> list[str]:
-    """Functions whose rule is gone but which vfio-pci still holds; with ``--now`` hand them over.
+def _give_back(context: Context, machine: Machine) -> list[str]:
+    """Functions that vfio-pci still holds though nothing claims them; ``--now`` hands them over.
 
     Returns those that wait for the reboot.
     """
     from ...executor.bind import hand_back_to_any
 
-    facts = context.facts()
-    claimed = {claim.slot for claim in facts.claims.claims}
-    removed = {path for each in undone for path in map(_written_rule, each.begin.plan.steps)}
-    waiting = []
-    for function in facts.inventory.functions:
-        ours = rule_path(function.slot) in removed and function.slot not in claimed
-        if not ours or function.driver != VFIO:
-            continue
-        if context.args.now and machine.is_live:
-            driver = hand_back_to_any(machine.files, function.address)
-            context.tell("undo.handed-back", address=function.address, driver=driver or "-")
-        else:
-            waiting.append(function.address)
-    return waiting
+    held = _ours(context, left_on_vfio(context.facts()))
+    if not (context.args.now and machine.is_live):
+        return [function.address for function in held]
+    for function in held:
+        driver = hand_back_to_any(machine.files, function.address)
+        context.tell("undo.handed-back", address=function.address, driver=driver or "-")
+    return []
 
 
-def _written_rule(step: Step) -> str:
-    return step.path if isinstance(step, FileStep) and step.code == "rule-write" else ""
+def _ours(context: Context, functions: tuple[PciFunction, ...]) -> tuple[PciFunction, ...]:
+    """Those whose slot had a rule of ours; somebody else's override is not ours to end."""
+    written = {
+        step.path
+        for each in context.history().runs
+        for step in each.begin.plan.steps
+        if isinstance(step, FileStep) and step.code == "rule-write"
+    }
+    return tuple(each for each in functions if rule_path(each.slot) in written)
 
 
 def _forget(machine: Machine) -> None:
