@@ -1,0 +1,144 @@
+"""Settings of guides: each is named with the weight it has on this host."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+import hostpci
+from hostpci.checks.leftovers import LEVELS
+from hostpci.checks.registry import run_checks
+from hostpci.model.finding import Finding, Level, Outcome
+
+from ..hosts import SLOT, RecordedHost
+
+GRUB = "/etc/default/grub"
+CONF = "/etc/modprobe.d/guide.conf"
+
+
+def leftovers(host: RecordedHost) -> list[Finding]:
+    found = run_checks(host.facts(), SLOT).findings
+    return [each for each in found if each.code.startswith("leftover-")]
+
+
+def grub(words: str) -> str:
+    return f'GRUB_CMDLINE_LINUX_DEFAULT="quiet {words}"\n'
+
+
+@pytest.mark.parametrize(
+    ("path", "text", "code", "level"),
+    [
+        (GRUB, grub("amd_iommu=on"), "cmdline-amd-iommu-on", Level.INFO),
+        (GRUB, grub("intel_iommu=on"), "cmdline-intel-iommu-on", Level.INFO),
+        (GRUB, grub("iommu=pt"), "cmdline-iommu-pt", Level.INFO),
+        (GRUB, grub("iommu=off"), "cmdline-iommu-off", Level.WARN),
+        (GRUB, grub("initcall_blacklist=sysfb_init"), "cmdline-sysfb", Level.WARN),
+        (GRUB, grub("pcie_acs_override=downstream"), "cmdline-acs-override", Level.WARN),
+        (GRUB, grub("video=efifb:off"), "cmdline-video-off", Level.INFO),
+        (CONF, "options vfio-pci ids=10de:2d04", "vfio-ids", Level.NOTICE),
+        (CONF, "options vfio-pci disable_vga=1", "vfio-disable-vga", Level.INFO),
+        (CONF, "options vfio-pci disable_idle_d3=1", "vfio-disable-idle-d3", Level.INFO),
+        (
+            CONF,
+            "options vfio_iommu_type1 allow_unsafe_interrupts=1",
+            "unsafe-interrupts",
+            Level.WARN,
+        ),
+        (CONF, "options kvm ignore_msrs=1", "kvm-ignore-msrs", Level.NOTICE),
+        (CONF, "options kvm report_ignored_msrs=0", "kvm-report-ignored-msrs", Level.NOTICE),
+        (CONF, "blacklist nouveau", "blacklist", Level.NOTICE),
+        (CONF, "softdep nouveau pre: vfio-pci", "softdep-vfio", Level.INFO),
+        (CONF, "install nouveau /bin/false", "install-disabled", Level.NOTICE),
+        ("/etc/modules", "vfio\n", "module-vfio", Level.INFO),
+        ("/etc/modules", "vfio_virqfd\n", "module-vfio-virqfd", Level.NOTICE),
+        (
+            "/etc/udev/rules.d/99-x.rules",
+            'ATTR{driver_override}="vfio-pci"',
+            "foreign-rule",
+            Level.WARN,
+        ),
+        ("/etc/driverctl.d/0000:01:00.0", "vfio-pci\n", "driverctl", Level.WARN),
+    ],
+)
+def test_a_leftover_is_named_with_its_line_and_its_weight(
+    guide: RecordedHost, path: str, text: str, code: str, level: Level
+) -> None:
+    (found,) = leftovers(guide.with_file(path, text))
+    assert (found.code, found.level) == (f"leftover-{code}", level)
+    assert found.outcome is Outcome.DOES_NOT_HOLD
+    assert not found.blocks
+    assert found.subject.startswith(path)
+    assert found.evidence == (found.params["line"],)
+    assert found.params["line"] in text
+
+
+def test_every_setting_that_can_be_recognised_has_a_weight() -> None:
+    path = Path(hostpci.__file__).parent / "facts/settings.py"
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    literals = {
+        node.value
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    }
+    assert LEVELS.keys() <= literals
+    prefixes = ("cmdline-", "vfio-", "kvm-", "module-", "softdep-")
+    recognised = {each for each in literals if each.startswith(prefixes) and " " not in each}
+    assert recognised - {"cmdline-hostpci"} <= LEVELS.keys() | {"vfio-pci.ids="}
+
+
+@pytest.mark.parametrize("value", ["off", "on"])
+def test_our_own_boot_word_is_no_leftover(guide: RecordedHost, value: str) -> None:
+    assert leftovers(guide.with_command_line(f"hostpci={value}")) == []
+
+
+@pytest.mark.parametrize("word", ["blacklist {}", "install {} /bin/true"])
+@pytest.mark.parametrize(
+    ("module", "count"),
+    [("nouveau", 1), ("snd-hda-intel", 1), ("amdgpu", 1), ("pcspkr", 0), ("snd_pcsp", 0)],
+)
+def test_only_drivers_of_cards_that_are_given_away_concern_us(
+    guide: RecordedHost, word: str, module: str, count: int
+) -> None:
+    assert len(leftovers(guide.with_file(CONF, word.format(module)))) == count
+
+
+@pytest.mark.parametrize(
+    ("ids", "level"),
+    [
+        ("10de:2d04", Level.NOTICE),
+        ("10de:2d04,10de:22eb", Level.NOTICE),
+        ("10DE:2D04", Level.NOTICE),
+        ("10de:2d04:10b0:205e", Level.NOTICE),
+        ("10de:2d04,8086:2922", Level.WARN),
+        ("8086:2922", Level.WARN),
+        ("ffff:ffff", Level.WARN),
+    ],
+)
+@pytest.mark.parametrize("by", ["options vfio-pci ids={}", "vfio-pci.ids={}"])
+def test_ids_weigh_more_where_they_name_somebody_else(
+    guide: RecordedHost, ids: str, level: Level, by: str
+) -> None:
+    if by.startswith("options"):
+        guide.with_file(CONF, by.format(ids))
+    else:
+        guide.with_command_line(by.format(ids))
+    assert [(each.code, each.level) for each in leftovers(guide)] == [("leftover-vfio-ids", level)]
+
+
+def test_ids_weigh_more_where_a_twin_is_caught_too(guide: RecordedHost) -> None:
+    guide.with_twin().with_file(CONF, "options vfio-pci ids=10de:2d04")
+    assert [each.level for each in leftovers(guide)] == [Level.WARN]
+
+
+@pytest.mark.xfail(
+    strict=True,
+    reason="bug: pve-blacklist.conf of Proxmox VE itself is called a leftover of a guide",
+)
+def test_the_blacklist_that_pve_ships_is_no_leftover(guide: RecordedHost) -> None:
+    """pve-manager configs/pve-blacklist.conf, on every PVE host."""
+    text = "# This file contains a list of modules which are not supported by Proxmox VE\n\n"
+    text += "# nvidiafb see bugreport https://bugzilla.proxmox.com/show_bug.cgi?id=701\n"
+    guide.with_file("/etc/modprobe.d/pve-blacklist.conf", f"{text}blacklist nvidiafb\n")
+    assert leftovers(guide) == []

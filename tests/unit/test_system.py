@@ -1,0 +1,236 @@
+"""The platform: who booted this kernel, what the processor and the IOMMU say."""
+
+from __future__ import annotations
+
+import base64
+
+import pytest
+
+from hostpci.facts.system import GRUB_CONFIG
+from hostpci.model.facts import Loader, LoaderFacts
+
+from ..hosts import RecordedHost
+from .support import existing, missing
+
+LOADER_INFO = "/sys/firmware/efi/efivars/LoaderInfo-4a67b082-0a4c-41cf-b6c7-440b29bb8c4f"
+UUIDS = "/etc/kernel/proxmox-boot-uuids"
+CMDLINE = "/etc/kernel/cmdline"
+
+
+def with_efi(host: RecordedHost, loader_info: str | None = None) -> RecordedHost:
+    existing(host, "/sys/firmware/efi")
+    if loader_info is None:
+        return host.without(LOADER_INFO)
+    content = b"\x06\0\0\0" + f"{loader_info}\0".encode("utf-16-le")
+    host.data["binary"][LOADER_INFO] = base64.b64encode(content).decode()
+    return host
+
+
+def booted_with(host: RecordedHost, first_word: str) -> RecordedHost:
+    return host.with_file("/proc/cmdline", f"{first_word} root=/dev/mapper/pve-root ro quiet\n")
+
+
+def loader(host: RecordedHost) -> LoaderFacts:
+    return host.facts().loader
+
+
+GRUB_WORD = "BOOT_IMAGE=/boot/vmlinuz-6.8.12-9-pve"
+SD_WORD = r"initrd=\EFI\proxmox\6.8.12-9-pve\initrd.img-6.8.12-9-pve"
+
+
+@pytest.mark.parametrize(
+    ("word", "info", "efi", "managed", "expected"),
+    [
+        (GRUB_WORD, None, False, False, Loader.GRUB),
+        (GRUB_WORD, None, True, False, Loader.GRUB),
+        (GRUB_WORD, "GRUB 2.12-9+deb13u2", True, False, Loader.GRUB),
+        (SD_WORD, "systemd-boot 257.13-1~deb13u1", True, False, Loader.SYSTEMD_BOOT),
+        (SD_WORD, "systemd-boot 252.39-1~deb12u1", True, True, Loader.PROXMOX_BOOT_TOOL),
+        (GRUB_WORD, None, False, True, Loader.PROXMOX_BOOT_TOOL),
+        (GRUB_WORD, "GRUB 2.12", True, True, Loader.PROXMOX_BOOT_TOOL),
+        (SD_WORD, None, True, False, Loader.UNKNOWN),
+        (GRUB_WORD, "rEFInd 0.14", True, False, Loader.UNKNOWN),
+        (GRUB_WORD, "systemd-boot 257", True, False, Loader.SYSTEMD_BOOT),
+        ("root=/dev/vda2", None, False, False, Loader.UNKNOWN),
+    ],
+)
+def test_the_loader_is_decided_from_what_it_left_behind(
+    guide: RecordedHost, word: str, info: str | None, expected: Loader, *, efi: bool, managed: bool
+) -> None:
+    booted_with(guide, word)
+    if efi:
+        with_efi(guide, info)
+    if managed:
+        guide.with_file(UUIDS, "1A2B-3C4D\n")
+    found = loader(guide)
+    assert found.loader is expected
+    assert found.firmware == ("UEFI" if efi else "BIOS")
+
+
+def test_a_kernel_command_line_file_alone_proves_nothing(guide: RecordedHost) -> None:
+    """PVE's installer writes it for every ZFS or btrfs root, whatever boots the host."""
+    before = loader(guide)
+    assert loader(guide.with_file(CMDLINE, "root=ZFS=rpool/ROOT/pve-1 boot=zfs\n")) == before
+
+
+def test_an_empty_list_of_boot_partitions_is_not_proxmox_boot_tool(guide: RecordedHost) -> None:
+    assert loader(guide.with_file(UUIDS, "\n")).loader is Loader.GRUB
+
+
+def test_grub_without_its_configuration_file_is_not_called_grub(guide: RecordedHost) -> None:
+    missing(guide, GRUB_CONFIG)
+    assert loader(guide).loader is Loader.UNKNOWN
+
+
+def test_the_evidence_names_every_trace(guide: RecordedHost) -> None:
+    with_efi(booted_with(guide, GRUB_WORD), "GRUB 2.12-9+deb13u2").with_file(UUIDS, "1A2B-3C4D\n")
+    assert loader(guide).evidence == (
+        "/proc/cmdline: BOOT_IMAGE=",
+        "LoaderInfo: GRUB 2.12-9+deb13u2",
+        UUIDS,
+        GRUB_CONFIG,
+    )
+
+
+@pytest.mark.xfail(strict=True, reason="bug: an unreadable LoaderInfo is taken for an absent one")
+def test_an_unreadable_loader_variable_is_remembered(guide: RecordedHost) -> None:
+    with_efi(guide).unreadable(LOADER_INFO)
+    assert LOADER_INFO in [gap.what for gap in guide.facts().unmeasured]
+
+
+# IOMMU
+
+
+@pytest.mark.parametrize(
+    ("chips", "expected"),
+    [
+        (["IR-IO-APIC", "IR-PCI-MSI", "PCI-MSI"], True),
+        (["IR-PCI-MSIX-0000:01:00.0", "IO-APIC"], True),
+        (["IO-APIC", "PCI-MSI", "XT-PIC"], False),
+        (["PCI-MSIX-0000:01:00.0"], False),
+        (["XT-PIC"], None),
+        ([], None),
+    ],
+)
+def test_interrupt_remapping_is_told_from_the_chips_in_use(
+    guide: RecordedHost, chips: list[str], *, expected: bool | None
+) -> None:
+    guide.data["directories"]["/sys/kernel/irq"] = [str(number) for number in range(len(chips))]
+    for number, chip in enumerate(chips):
+        guide.with_file(f"/sys/kernel/irq/{number}/chip_name", f"{chip}\n")
+    guide.data["directories"]["/sys/kernel/irq"] = [str(number) for number in range(len(chips))]
+    assert guide.facts().iommu.interrupt_remapping is expected
+
+
+def test_interrupt_remapping_is_unknown_where_interrupts_cannot_be_listed(
+    guide: RecordedHost,
+) -> None:
+    facts = guide.unreadable("/sys/kernel/irq").facts()
+    assert facts.iommu.interrupt_remapping is None
+    assert "/sys/kernel/irq" in [gap.what for gap in facts.unmeasured]
+
+
+@pytest.mark.parametrize(
+    ("tables", "expected"),
+    [
+        (["APIC", "IVRS"], ("IVRS",)),
+        (["DMAR", "DSDT"], ("DMAR",)),
+        (["DSDT", "DMAR1"], ()),
+        ([], ()),
+    ],
+)
+def test_only_the_tables_of_an_iommu_count(
+    guide: RecordedHost, tables: list[str], expected: tuple[str, ...]
+) -> None:
+    guide.data["directories"]["/sys/firmware/acpi/tables"] = tables
+    assert guide.facts().iommu.tables == expected
+
+
+def test_tables_that_cannot_be_listed_are_not_absent(guide: RecordedHost) -> None:
+    assert guide.unreadable("/sys/firmware/acpi/tables").facts().iommu.tables is None
+
+
+# processor and kernel
+
+
+@pytest.mark.parametrize(
+    ("flags", "expected"),
+    [
+        ("flags\t\t: fpu svm sse\n", "svm"),
+        ("flags\t\t: fpu vmx sse\n", "vmx"),
+        ("flags\t\t: fpu sse svm_lock nosvm vmxx\n", ""),
+        ("flags\t\t:\n", ""),
+        ("", None),
+    ],
+)
+def test_virtualisation_is_a_whole_word_of_the_flags(
+    guide: RecordedHost, flags: str, expected: str | None
+) -> None:
+    guide.with_file("/proc/cpuinfo", f"vendor_id\t: AuthenticAMD\nmodel name\t: Ryzen\n{flags}")
+    cpu = guide.facts().cpu
+    assert (cpu.vendor, cpu.model, cpu.virtualization) == ("AuthenticAMD", "Ryzen", expected)
+
+
+def test_unreadable_processor_flags_are_not_missing_flags(guide: RecordedHost) -> None:
+    assert guide.unreadable("/proc/cpuinfo").facts().cpu.virtualization is None
+
+
+def test_the_first_processor_speaks_for_all(guide: RecordedHost) -> None:
+    text = "processor\t: 0\nflags\t\t: svm\nvmx flags\t: x\nprocessor\t: 1\nflags\t\t: vmx\n"
+    assert guide.with_file("/proc/cpuinfo", text).facts().cpu.virtualization == "svm"
+
+
+@pytest.mark.parametrize(
+    ("modules", "config", "expected"),
+    [
+        ("kernel/drivers/vfio/pci/vfio-pci.ko: x\n", "CONFIG_VFIO_PCI=m\n", True),
+        ("kernel/drivers/vfio/pci/vfio-pci.ko.zst:\n", "", True),
+        ("kernel/drivers/vfio/pci/vfio-pci-core.ko: x\n", "CONFIG_VFIO_PCI=m\n", False),
+        ("kernel/a.ko: kernel/drivers/vfio/pci/vfio-pci.ko\n", "", False),
+        ("", "CONFIG_VFIO_PCI=y\n", True),
+        ("", "# CONFIG_VFIO_PCI is not set\n", False),
+        (None, "CONFIG_VFIO_PCI=m\n", None),
+    ],
+)
+def test_vfio_pci_is_a_module_or_built_in_or_unknown(
+    guide: RecordedHost, modules: str | None, config: str, *, expected: bool | None
+) -> None:
+    path = f"/lib/modules/{guide.release}/modules.dep"
+    guide.without(path) if modules is None else guide.with_file(path, modules)
+    guide.with_file(f"/boot/config-{guide.release}", config)
+    assert guide.facts().kernel.vfio_pci_available is expected
+
+
+def test_only_the_options_that_are_asked_for_are_kept(guide: RecordedHost) -> None:
+    text = "CONFIG_PCI=y\nCONFIG_INTEL_IOMMU_DEFAULT_ON=y\n# CONFIG_VFIO_PCI is not set\n"
+    facts = guide.with_file(f"/boot/config-{guide.release}", text).facts()
+    assert facts.kernel.config == {"CONFIG_INTEL_IOMMU_DEFAULT_ON": "y"}
+
+
+def test_a_kernel_without_a_config_file_has_none(guide: RecordedHost) -> None:
+    assert guide.without(f"/boot/config-{guide.release}").facts().kernel.config is None
+
+
+# distribution
+
+
+@pytest.mark.parametrize(
+    "line", ['PRETTY_NAME="Debian 13"', "PRETTY_NAME='Debian 13'", "PRETTY_NAME=Debian 13"]
+)
+def test_the_distribution_has_its_pretty_name(guide: RecordedHost, line: str) -> None:
+    guide.with_file("/etc/os-release", f"NAME=x\n{line}\nNOT_PRETTY_NAME=y\n")
+    assert guide.facts().platform.distribution == "Debian 13"
+
+
+def test_pve_is_recognised_by_its_own_tool_and_asked_for_its_version(guide: RecordedHost) -> None:
+    existing(guide, "/usr/bin/pveversion")
+    answer = "pve-manager/8.4.1/2a5fa54a8503f96d (running kernel: 6.8.12-9-pve)\n"
+    guide.data["commands"].append({"argv": ["pveversion"], "stdout": answer})
+    platform = guide.facts().platform
+    assert (platform.is_pve, platform.pve_version) == (True, answer.strip())
+
+
+def test_a_version_that_cannot_be_asked_is_a_gap_and_still_pve(guide: RecordedHost) -> None:
+    facts = existing(guide, "/usr/bin/pveversion").facts()
+    assert (facts.platform.is_pve, facts.platform.pve_version) == (True, None)
+    assert "pveversion" in [gap.what for gap in facts.unmeasured]
