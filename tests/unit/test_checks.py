@@ -366,18 +366,8 @@ def test_a_word_that_would_switch_off_is_no_finding_while_the_iommu_is_on(
         ("CONFIG_VFIO_PCI=m\n", ("intel_iommu=on",), "iommu-on"),
         ("CONFIG_VFIO_PCI=m\n", ("intel_iommu=off",), "iommu-off-word"),
         (None, (), "iommu-on"),
-        pytest.param(
-            "CONFIG_VFIO_PCI=m\n", ("intel_iommu=on,sm_on",), "iommu-on",
-            marks=pytest.mark.xfail(
-                strict=True, reason="bug: intel_iommu=on,sm_on is not seen as on"
-            ),
-        ),
-        pytest.param(
-            "CONFIG_VFIO_PCI=m\n", ("intel_iommu=sm_off,off",), "iommu-off-word",
-            marks=pytest.mark.xfail(
-                strict=True, reason="bug: intel_iommu=sm_off,off is not seen as off"
-            ),
-        ),
+        ("CONFIG_VFIO_PCI=m\n", ("intel_iommu=on,sm_on",), "iommu-on"),
+        ("CONFIG_VFIO_PCI=m\n", ("intel_iommu=sm_off,off",), "iommu-off-word"),
     ],
 )  # fmt: skip
 def test_an_intel_iommu_that_is_off_has_the_reason_that_fits(
@@ -463,15 +453,8 @@ def test_a_slot_that_cannot_be_given_away_is_a_wrong_call(
 
 @pytest.mark.parametrize(
     "slot",
-    [
-        pytest.param(
-            slot,
-            marks=pytest.mark.xfail(
-                strict=True, reason=f"bug: {what} has no pci_bus directory and is let through"
-            ),
-        )
-        for slot, what in [("0000:00:00", "a host bridge"), ("0000:00:1f", "an ISA bridge")]
-    ],
+    ["0000:00:00", "0000:00:1f"],
+    ids=["a host bridge", "an ISA bridge"],
 )
 def test_a_bridge_of_the_board_belongs_to_the_host(guide: RecordedHost, slot: str) -> None:
     with pytest.raises(UsageError, match="is-a-bridge"):
@@ -485,7 +468,6 @@ def outcomes(host: RecordedHost, code: str) -> set[Outcome]:
     return {each.outcome for each in findings(host, code)}
 
 
-@pytest.mark.xfail(strict=True, reason="bug: a 3D controller never has boot_vga; it is not unknown")
 def test_a_3d_controller_is_not_the_boot_display(guide: RecordedHost) -> None:
     """drivers/pci/pci-sysfs.c shows boot_vga for class 0300 only (pci_dev_attrs_are_visible)."""
     attribute(VGA, "class", "0x030200\n")(guide)
@@ -495,22 +477,13 @@ def test_a_3d_controller_is_not_the_boot_display(guide: RecordedHost) -> None:
 @pytest.mark.parametrize(
     ("path", "code"),
     [
-        pytest.param(
-            path,
-            code,
-            marks=pytest.mark.xfail(
-                strict=True, reason=f"bug: {path} unreadable, and {code} is told as a fact"
-            ),
-        )
-        for path, code in [
-            ("/proc/self/mounts", "host-use"),
-            ("/sys/class/block", "host-use"),
-            ("/sys/class/net", "host-use"),
-            ("/sys/class/iommu", "iommu-on"),
-            ("/sys/kernel/iommu_groups", "iommu-on"),
-            (f"{DEVICES}/{VGA}/reset_method", "reset"),
-            (f"{DEVICES}/{VGA}/sriov_numvfs", "sriov-vfs"),
-        ]
+        ("/proc/self/mounts", "host-use"),
+        ("/sys/class/block", "host-use"),
+        ("/sys/class/net", "host-use"),
+        ("/sys/class/iommu", "iommu-on"),
+        ("/sys/kernel/iommu_groups", "iommu-on"),
+        (f"{DEVICES}/{VGA}/reset_method", "reset"),
+        (f"{DEVICES}/{VGA}/sriov_numvfs", "sriov-vfs"),
     ],
 )
 def test_what_could_not_be_read_is_told_as_not_measured(
@@ -519,10 +492,6 @@ def test_what_could_not_be_read_is_told_as_not_measured(
     assert UNKNOWN in outcomes(guide.unreadable(path), code)
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="bug: an unreadable group of a neighbour counts as no neighbour",
-)
 def test_a_neighbour_whose_group_is_unreadable_is_not_taken_for_no_neighbour(
     guide: RecordedHost,
 ) -> None:

@@ -494,10 +494,6 @@ def test_a_host_that_claims_nothing_is_never_refused(guide: RecordedHost) -> Non
 # what is not thought of yet
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="bug: update-initramfs also rewrites the ESPs there; undo does not put them back",
-)
 def test_a_rebuild_on_a_proxmox_boot_tool_host_is_not_planned_as_if_only_boot_changed(
     guide: RecordedHost,
 ) -> None:
@@ -513,9 +509,6 @@ def test_a_rebuild_on_a_proxmox_boot_tool_host_is_not_planned_as_if_only_boot_ch
     assert plan.refusals or not rebuilds or refreshes
 
 
-@pytest.mark.xfail(
-    strict=True, reason="bug: intel_iommu=on,sm_on is not seen, the word is added again"
-)
 def test_a_word_with_more_values_is_not_added_a_second_time(guide: RecordedHost) -> None:
     plan = plan_of(claimed_intel(guide).with_command_line("intel_iommu=on,sm_on"))
     assert "grub-iommu-on" not in step_codes(plan)
@@ -551,7 +544,6 @@ def test_a_card_that_another_tool_keeps_on_vfio_does_not_wait_for_us(
     assert AUDIO not in plan_of(on_vfio(guide).with_file(path, text)).pending
 
 
-@pytest.mark.xfail(strict=True, reason="bug: the plan is silent about an image it could not list")
 def test_an_image_that_cannot_be_listed_is_told_in_the_plan(guide: RecordedHost) -> None:
     listed = plan_of(claimed(guide))
     guide.data["commands"] = []

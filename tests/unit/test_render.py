@@ -252,9 +252,6 @@ def test_a_refused_plan_shows_reasons_and_no_steps() -> None:
     assert "/etc/x" not in text(iter(lines))
 
 
-@pytest.mark.xfail(
-    strict=True, reason="bug: splitlines() hides a change of line ends or of the last"
-)
 @pytest.mark.parametrize(("before", "after"), [("a\r\n", "a\n"), ("a", "a\n")])
 def test_a_change_of_line_ends_only_is_shown_too(before: str, after: str) -> None:
     step = FileStep(code="claim-write", path="/etc/x", before=before, after=after)
@@ -295,7 +292,16 @@ def test_a_proof_shows_question_answer_and_verdict(
     lines = [each for each, _ in render_proof(proof(outcome, answer), EN)]
     assert line in lines
     assert sum(each.startswith("      -> ") for each in lines) == remedies
-    assert ("is proven: a virtual machine can have it" in lines[-1]) is proven
+    assert ("is proven up to the IOMMU" in lines[-1]) is proven
+
+
+def test_only_a_device_that_was_opened_is_proven_for_a_virtual_machine() -> None:
+    steps = tuple(
+        ProofStep(code=code, subject=VGA, outcome=Outcome.HOLDS)
+        for code in ("vfio-set-iommu", "vfio-device-open")
+    )
+    lines = [each for each, _ in render_proof(Proof(slot=SLOT, steps=steps), EN)]
+    assert "is proven: a virtual machine can have it" in lines[-1]
 
 
 def test_a_proof_without_steps_proves_nothing() -> None:

@@ -126,20 +126,12 @@ def test_a_mounted_nvme_disk_makes_its_controller_critical(guide: RecordedHost) 
     assert disk(with_mounts(guide, "/dev/nvme0n1p2 / ext4 rw 0 0"), VGA).critical
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="bug: an NVMe disk is called '..' (its sysfs path has no /block/ in it)",
-)
 def test_an_nvme_disk_has_its_own_name(guide: RecordedHost) -> None:
     with_block(guide, "nvme0n1", f"{NVME}/nvme0n1")
     with_block(guide, "nvme0n1p2", f"{NVME}/nvme0n1/nvme0n1p2")
     assert disk(guide, VGA).name == "nvme0n1"
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="bug: disks of an NVMe subsystem lie below devices/virtual and are not found",
-)
 def test_a_disk_of_a_multipath_nvme_makes_its_controller_critical(guide: RecordedHost) -> None:
     """Controllers that report CMIC (many data centre and some consumer disks), one path each."""
     head = "virtual/nvme-subsystem/nvme-subsys0/nvme0n1"
@@ -150,7 +142,6 @@ def test_a_disk_of_a_multipath_nvme_makes_its_controller_critical(guide: Recorde
     assert any(use.critical for use in uses(guide, VGA, UseKind.DISK))
 
 
-@pytest.mark.xfail(strict=True, reason="bug: a partition of an md array is not followed")
 def test_a_partition_of_a_mirror_is_followed_to_the_disks(guide: RecordedHost) -> None:
     """Intel's RAID (IMSM) puts a partition table on md126; slaves/ is in the whole array only."""
     with_sda(guide)
@@ -159,17 +150,12 @@ def test_a_partition_of_a_mirror_is_followed_to_the_disks(guide: RecordedHost) -
     assert disk(with_mounts(guide, "/dev/md126p2 / ext4 rw 0 0")).critical
 
 
-@pytest.mark.xfail(strict=True, reason="bug: a bcache device is not followed to what is below it")
 def test_bcache_is_followed_to_the_disks(guide: RecordedHost) -> None:
     with_sda(guide)
     with_block(guide, "bcache0", "virtual/block/bcache0", slaves=("sda3",))
     assert disk(with_mounts(guide, "/dev/bcache0 /srv ext4 rw 0 0")).critical
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="bug: ZFS is not looked at; the only disk of a ZFS host counts as unused",
-)
 def test_the_disk_of_a_zfs_root_is_not_called_unused(guide: RecordedHost) -> None:
     """PVE's installer offers ZFS; its datasets are mounted by name, not by /dev/..."""
     with_mounts(guide, "rpool/ROOT/pve-1 / zfs rw,relatime,xattr,noacl 0 0")
@@ -243,7 +229,6 @@ def test_a_display_names_who_holds_it_open_and_its_connectors_are_left_out(
     ]
 
 
-@pytest.mark.xfail(strict=True, reason="bug: who holds the render node open is not seen")
 def test_a_container_that_holds_the_render_node_is_seen(guide: RecordedHost) -> None:
     """A media server in a container opens renderD128 and never card1."""
     on_card(on_card(guide, "drm", "card1"), "drm", "renderD129")

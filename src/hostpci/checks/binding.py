@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from ..model.cmdline import last_value
 from ..model.facts import Facts, InitramfsImage
 from ..model.finding import Finding, Level
 from ..model.pci import VFIO
-from ..model.rule import BOOT_WORD, rule_path, rule_text
+from ..model.rule import BOOT_KEY, rule_path, rule_text
 from .say import fails, holds, unknown
 
 
@@ -27,7 +28,7 @@ def check_driver_places(facts: Facts, slot: str) -> Iterator[Finding]:
     """Built in: taken before user space. In the initramfs: before the root's rules. Else fine."""
     functions = facts.inventory.of_slot(slot)
     for each in functions:
-        if each.driver not in (None, VFIO) and each.driver_module is None:
+        if each.driver not in (None, VFIO, "pci-stub") and each.driver_module is None:
             yield fails(
                 "driver-built-in", Level.FAIL, each.address, f"{each.address}/driver/module",
                 blocks=True, driver=each.driver or "",
@@ -52,7 +53,7 @@ def _image_findings(image: InitramfsImage, modules: list[str]) -> Iterator[Findi
 
 
 def check_escape(facts: Facts, _slot: str) -> Iterator[Finding]:
-    if BOOT_WORD in facts.kernel.command_line:
+    if last_value(facts.kernel.command_line, BOOT_KEY) == "off":
         yield fails("escape-active", Level.NOTICE, "", "/proc/cmdline")
 
 

@@ -7,7 +7,11 @@ from collections.abc import Iterator
 from ..model.facts import Facts
 from ..model.finding import Finding, Level
 from ..model.pci import PciFunction
-from .say import fails, holds, unknown
+from .say import fails, holds, unknown, unread
+
+_DEVICES = "/sys/bus/pci/devices"
+_VGA_CLASS = 0x0300
+_USE_SOURCES = ("/proc/self/mounts", "/sys/class/block", "/sys/class/net")
 
 
 def check_identity(facts: Facts, slot: str) -> Iterator[Finding]:
@@ -41,13 +45,18 @@ def check_group_strangers(facts: Facts, slot: str) -> Iterator[Finding]:
     functions = facts.inventory.of_slot(slot)
     numbers = sorted({each.iommu_group for each in functions if each.iommu_group is not None})
     strangers = facts.inventory.strangers_of(slot)
+    links = [f"{_DEVICES}/{each.address}/iommu_group" for each in facts.inventory.functions]
+    gaps = unread(facts, "/sys/kernel/iommu_groups", *links)
     for each in strangers:
-        level = Level.FAIL if each.is_critical else Level.WARN
+        needed = each.is_critical or each.is_of_the_board
+        level = Level.FAIL if needed else Level.WARN
         yield fails(
-            "group-shared", level, each.address, *_described(each), blocks=each.is_critical,
+            "group-shared", level, each.address, *_described(each), blocks=needed,
             group=str(each.iommu_group), device=each.device_name or str(each.identity),
         )  # fmt: skip
-    if numbers and not strangers:
+    if numbers and gaps:
+        yield unknown("group-isolated", slot, *gaps)
+    elif numbers and not strangers:
         text = ", ".join(str(number) for number in numbers)
         members = [each.address for each in functions]
         yield holds("group-isolated", slot, *members, group=text)
@@ -77,12 +86,18 @@ def check_host_use(facts: Facts, slot: str) -> Iterator[Finding]:
     }
     if holders:
         yield fails("host-has-it-open", Level.WARN, slot, *sorted(holders))
-    if not critical and not holders:
+    gaps = unread(facts, *_USE_SOURCES)
+    if gaps:
+        yield unknown("host-use", slot, *gaps)
+    elif not critical and not holders:
         yield holds("host-use", slot)
 
 
 def check_boot_vga(facts: Facts, slot: str) -> Iterator[Finding]:
-    functions = [each for each in facts.inventory.of_slot(slot) if each.is_display]
+    # The kernel shows boot_vga for VGA devices only (pci-sysfs.c pci_dev_attrs_are_visible).
+    functions = [
+        each for each in facts.inventory.of_slot(slot) if each.class_code >> 8 == _VGA_CLASS
+    ]
     others = [each for each in facts.inventory.functions if each.is_display and each.slot != slot]
     for each in functions:
         if each.boot_vga is None:
@@ -97,6 +112,14 @@ def check_boot_vga(facts: Facts, slot: str) -> Iterator[Finding]:
 def check_sriov(facts: Facts, slot: str) -> Iterator[Finding]:
     """vfio_pci_core_register_device: "Cannot bind to PF with SR-IOV enabled"."""
     for each in facts.inventory.of_slot(slot):
+        gaps = unread(facts, f"{_DEVICES}/{each.address}/sriov_numvfs")
+        if gaps:
+            yield unknown("sriov-vfs", each.address, *gaps)
+        if each.physical_function:
+            yield fails(
+                "virtual-function", Level.FAIL, each.address, "physfn", blocks=True,
+                physical=each.physical_function,
+            )  # fmt: skip
         if each.sriov_vfs_enabled:
             count = str(each.sriov_vfs_enabled)
             yield fails(
@@ -107,7 +130,10 @@ def check_sriov(facts: Facts, slot: str) -> Iterator[Finding]:
 
 def check_reset(facts: Facts, slot: str) -> Iterator[Finding]:
     for each in facts.inventory.of_slot(slot):
-        if each.reset_methods:
+        gaps = unread(facts, f"{_DEVICES}/{each.address}/reset_method")
+        if gaps:
+            yield unknown("reset", each.address, *gaps)
+        elif each.reset_methods:
             yield holds("reset", each.address, *each.reset_methods)
         else:
             yield fails("reset", Level.WARN, each.address, "reset_method")

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from ..model.cmdline import has_value, last_value
 from ..model.facts import Facts, Loader
 from ..model.finding import Finding, Level
-from .say import fails, holds, unknown
+from .say import fails, holds, unknown, unread
 
-_OFF_WORDS = {"iommu=off", "intel_iommu=off", "amd_iommu=off"}
+_OFF_KEYS = ("iommu", "intel_iommu", "amd_iommu")
 
 
 def check_platform(facts: Facts, _slot: str) -> Iterator[Finding]:
@@ -57,17 +58,28 @@ def can_switch_intel_iommu_on(facts: Facts) -> bool:
         config.get("CONFIG_INTEL_IOMMU_DEFAULT_ON"),
         config.get("CONFIG_INTEL_IOMMU_DEFAULT_ON_INTGPU_OFF"),
     )
-    words = set(facts.kernel.command_line)
-    return not default_on and not words & {*_OFF_WORDS, "intel_iommu=on"}
+    words = facts.kernel.command_line
+    told = has_value(words, "intel_iommu", "on") or _off_word(facts)
+    return not default_on and not told
+
+
+def _off_word(facts: Facts) -> str:
+    """The word that turns the IOMMU off, as it stands on the running command line."""
+    words = facts.kernel.command_line
+    found = [key for key in _OFF_KEYS if has_value(words, key, "off")]
+    return f"{found[0]}={last_value(words, found[0])}" if found else ""
 
 
 def check_iommu(facts: Facts, _slot: str) -> Iterator[Finding]:
     units, groups = facts.iommu.units, facts.inventory.groups
-    off = sorted(_OFF_WORDS & set(facts.kernel.command_line))
-    if units and groups:
+    off = _off_word(facts)
+    gaps = unread(facts, "/sys/class/iommu", "/sys/kernel/iommu_groups")
+    if gaps:
+        yield unknown("iommu-on", "", *gaps)
+    elif units and groups:
         yield holds("iommu-on", "", *units, groups=str(len(groups)))
     elif off:
-        yield fails("iommu-off-word", Level.FAIL, "", "/proc/cmdline", blocks=True, word=off[0])
+        yield fails("iommu-off-word", Level.FAIL, "", "/proc/cmdline", blocks=True, word=off)
     elif can_switch_intel_iommu_on(facts):
         yield fails("iommu-default-off", Level.FAIL, "", f"/boot/config-{facts.kernel.release}")
     else:

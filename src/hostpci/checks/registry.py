@@ -49,6 +49,6 @@ def require_assignable(facts: Facts, slot: str) -> None:
     functions = facts.inventory.of_slot(slot)
     if not functions and facts.claims.of_slot(slot) is None:
         raise UsageError("no-such-device", address=slot)
-    bridges = [each.address for each in functions if each.is_bridge]
+    bridges = [each.address for each in functions if each.is_bridge or each.is_of_the_board]
     if bridges:
         raise UsageError("is-a-bridge", address=bridges[0])

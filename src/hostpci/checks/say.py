@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ..model.facts import Facts
 from ..model.finding import Finding, Level, Outcome
 
 
@@ -26,3 +27,9 @@ def unknown(code: str, subject: str = "", *evidence: str, **params: str) -> Find
         code=code, outcome=Outcome.NOT_MEASURED, level=Level.WARN,
         subject=subject, params=params, evidence=evidence,
     )  # fmt: skip
+
+
+def unread(facts: Facts, *paths: str) -> tuple[str, ...]:
+    """Those of ``paths`` that could not be read: what hangs on them is not measured."""
+    gaps = {each.what for each in facts.unmeasured}
+    return tuple(path for path in paths if path in gaps)

@@ -20,7 +20,7 @@ _HEADER = """\
 # Each claim names a slot and who must sit there: if somebody else does, nothing is bound.
 """
 _ID_PAIR = re.compile(r"([0-9a-f]{4}):([0-9a-f]{4})")
-_BLOCK_START = re.compile(r"^\[\[claim\]\]\s*(?:#.*)?$", re.MULTILINE)
+_BLOCK_START = re.compile(r"^[ \t]*\[\[[ \t]*claim[ \t]*\]\][ \t]*(?:#.*)?$", re.MULTILINE)
 
 
 def read_claims(root: Root) -> Claims:
@@ -49,7 +49,7 @@ def parse_claims(text: str) -> tuple[Claim, ...]:
         slots = [claim.slot for claim in claims]
         if len(set(slots)) != len(slots):
             raise ValueError("a slot is claimed twice")
-    except (ValueError, UsageError) as error:
+    except (ValueError, UsageError, RecursionError) as error:
         raise CorruptError("claims-unparseable", path=PATH, reason=str(error)) from error
     return claims
 
@@ -69,6 +69,8 @@ def _parse_claim(item: Any) -> Claim:  # noqa: ANN401  (TOML)
     functions = tuple(_parse_function(each) for each in _list(item["functions"], "functions"))
     if not functions or any(each.address.rpartition(".")[0] != slot for each in functions):
         raise ValueError(f"functions of {slot} must be one or more functions of that slot")
+    if len({each.address for each in functions}) != len(functions):
+        raise ValueError(f"a function of {slot} is named twice")
     return Claim(slot=slot, functions=functions)
 
 
@@ -105,17 +107,31 @@ def with_claim(text: str | None, claim: Claim) -> str:
 
 
 def without_claim(text: str, slot: str) -> str | None:
-    """The file's text without the claim of ``slot``; None if nothing but our header is left."""
+    """The file's text without the claim of ``slot``; None if nothing but our header is left.
+
+    A block goes from its ``[[claim]]`` to the last line that is neither blank nor a comment:
+    what stands between two claims is the owner's. Raises CorruptError where the claim is not
+    written as a block of its own.
+    """
     starts = [match.start() for match in _BLOCK_START.finditer(text)]
-    bounds = list(zip(starts, [*starts[1:], len(text)], strict=True))
+    bounds = zip(starts, [*starts[1:], len(text)], strict=True) if starts else ()
     for start, end in bounds:
-        if any(claim.slot == slot for claim in parse_claims(text[start:end])):
+        length = _length_of_block(text[start:end])
+        block = text[start : start + length]
+        if [claim.slot for claim in parse_claims(block)] == [slot]:
             kept_before = text[:start]
             if kept_before.endswith("\n\n"):
                 kept_before = kept_before[:-1]
-            rest = kept_before + text[end:]
+            rest = kept_before + text[start + length :]
             return None if rest == _HEADER else rest
     raise CorruptError("claims-unparseable", path=PATH, reason=f"no [[claim]] block for {slot}")
+
+
+def _length_of_block(text: str) -> int:
+    lines = text.splitlines(keepends=True)
+    while lines and (not lines[-1].strip() or lines[-1].lstrip().startswith("#")):
+        lines.pop()
+    return sum(len(line) for line in lines)
 
 
 def _render(claim: Claim) -> str:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from enum import StrEnum
 
 from .address import slot_of
 
 VFIO = "vfio-pci"
+_ID = re.compile(r"[0-9a-f]{4}")
+_BRIDGE_BASE_CLASS = 0x06
+_HOST_BRIDGE_CLASS = 0x0600
 _DISPLAY_BASE_CLASS = 0x03
 
 
@@ -19,6 +23,11 @@ class Identity:
     device: str
     subsystem_vendor: str
     subsystem_device: str
+
+    @property
+    def is_complete(self) -> bool:
+        ids = (self.vendor, self.device, self.subsystem_vendor, self.subsystem_device)
+        return all(_ID.fullmatch(each) for each in ids)
 
     def __str__(self) -> str:
         return f"{self.vendor}:{self.device} ({self.subsystem_vendor}:{self.subsystem_device})"
@@ -107,6 +116,15 @@ class PciFunction:
         return slot_of(self.address)
 
     @property
+    def is_of_the_board(self) -> bool:
+        """Host, ISA and PCI bridges: base class 06, whether or not a bus hangs below them."""
+        return self.class_code >> 16 == _BRIDGE_BASE_CLASS
+
+    @property
+    def is_host_bridge(self) -> bool:
+        return self.class_code >> 8 == _HOST_BRIDGE_CLASS
+
+    @property
     def is_display(self) -> bool:
         return self.class_code >> 16 == _DISPLAY_BASE_CLASS
 
@@ -161,14 +179,18 @@ class Inventory:
         return next((each for each in self.groups if each.number == number), None)
 
     def strangers_of(self, slot: str) -> tuple[PciFunction, ...]:
-        """Non-bridge functions outside the slot that share a group with it.
+        """Functions outside the slot that share a group with it and would leave the host.
 
-        Bridges stay with the host: PVE skips them (PVE::SysFSTools pci_dev_group_bind_to_vfio)
-        and pcieport does not own DMA, so the kernel calls such a group viable.
+        PCI bridges stay: PVE skips them (PVE::SysFSTools pci_dev_group_bind_to_vfio) and pcieport
+        does not own DMA, so the kernel calls such a group viable. The dummy host bridges that AMD
+        processors put beside each root port have no driver and nothing to lose.
         """
         numbers = {each.iommu_group for each in self.of_slot(slot)} - {None}
         return tuple(
             each
             for each in self.functions
-            if each.iommu_group in numbers and each.slot != slot and not each.is_bridge
+            if each.iommu_group in numbers
+            and each.slot != slot
+            and not each.is_bridge
+            and not each.is_host_bridge
         )

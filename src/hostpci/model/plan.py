@@ -70,6 +70,7 @@ class Plan:
     ``reboot``: what is still needed after the steps. ``can_bind_now``: slots whose functions
     could be moved without a reboot (``--now``). ``pending``: functions whose binding at this
     moment is not yet what the claims and files say, i.e. what the reboot will change.
+    ``notes``: what could not be looked at.
     """
 
     steps: tuple[Step, ...]
@@ -77,3 +78,4 @@ class Plan:
     reboot: Reboot = Reboot.NONE
     can_bind_now: tuple[str, ...] = ()
     pending: tuple[str, ...] = ()
+    notes: tuple[Finding, ...] = ()

@@ -28,6 +28,11 @@ class Proof:
     def proven(self) -> bool:
         return bool(self.steps) and all(each.outcome is Outcome.HOLDS for each in self.steps)
 
+    @property
+    def opened_devices(self) -> bool:
+        """True if the functions themselves were opened and reset, not their group alone."""
+        return any(each.code == "vfio-device-open" for each in self.steps)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Proofs:

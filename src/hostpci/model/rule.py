@@ -16,7 +16,7 @@ from .claim import Claim, ClaimedFunction
 RULES_DIRECTORY = "/etc/udev/rules.d"
 RULE_NAME = re.compile(r"10-hostpci-[0-9a-f]{4,8}-[0-9a-f]{2}-[0-9a-f]{2}\.rules")
 
-BOOT_WORD = "hostpci=off"
+BOOT_KEY = "hostpci"
 
 _HEADER = """\
 # Keeps {slot} for virtual machines. Written by "hostpci apply", removed by "hostpci undo".

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from ..checks.platform import can_switch_intel_iommu_on
 from ..checks.registry import run_checks
-from ..checks.say import fails
+from ..checks.say import fails, unknown
 from ..facts.settings import GRUB_DROPIN
 from ..facts.system import GRUB_CONFIG
 from ..model.claim import Claim
@@ -42,6 +43,7 @@ def make_plan(facts: Facts, *, bind_now: bool = False) -> Plan:
         reboot=Reboot.ONE if reboot else Reboot.NONE,
         can_bind_now=() if bind_now else _not_yet(facts, movable),
         pending=pending,
+        notes=tuple(_unlisted_images(facts)),
     )
 
 
@@ -55,12 +57,21 @@ def _refusals(facts: Facts, *, bind_now: bool) -> Iterator[Finding]:
         reason = why_not_now(facts, claim) if bind_now else None
         if reason:
             yield reason
-    needs_loader = facts.claims.claims and can_switch_intel_iommu_on(facts)
-    if needs_loader and facts.loader.loader is not Loader.GRUB:
+    yield from _loader_refusals(facts)
+
+
+def _loader_refusals(facts: Facts) -> Iterator[Finding]:
+    """Another loader than plain GRUB does not read, or not only, what we would edit."""
+    loader, evidence = facts.loader.loader, facts.loader.evidence
+    if loader is Loader.GRUB:
+        return
+    if facts.claims.claims and can_switch_intel_iommu_on(facts):
+        yield fails("loader-unsupported", Level.FAIL, loader, *evidence, blocks=True, loader=loader)
+    elif any(_image_steps(facts, tuple(_rule_steps(facts)))):
+        # proxmox-boot-tool and kernel-install boot copies of the image from the ESP.
         yield fails(
-            "loader-unsupported", Level.FAIL, facts.loader.loader, *facts.loader.evidence,
-            blocks=True, loader=facts.loader.loader,
-        )  # fmt: skip
+            "loader-boots-copies", Level.FAIL, loader, *evidence, blocks=True, loader=loader
+        )
 
 
 def _rule_steps(facts: Facts) -> Iterator[FileStep]:
@@ -90,9 +101,27 @@ def _iommu_waits(facts: Facts) -> bool:
 
 
 def _image_steps(facts: Facts, rules: tuple[FileStep, ...]) -> Iterator[CommandStep]:
+    """Rebuild what must not bind any more, and what will boot and would bind the wrong driver.
+
+    Images of other kernels stay as they are: they are the way back.
+    """
+    booting = {facts.kernel.release, *_newest(facts.images)}
+    changing = {step.path for step in rules}
+    stale = stale_images(facts)
     for image in facts.images:
-        if needs_rebuild(facts, image, {step.path for step in rules}):
+        overtaken = image.release in booting and _is_overtaken(facts, image, changing)
+        if image in stale or overtaken:
             yield rebuild_step(image.release)
+
+
+def _newest(images: tuple[InitramfsImage, ...]) -> list[str]:
+    """The release that GRUB boots by default: the highest version (grub-mkconfig_lib)."""
+
+    def version(release: str) -> list[tuple[bool, int, str]]:
+        words = re.findall(r"\d+|\D+", release)
+        return [(word.isdecimal(), int(word) if word.isdecimal() else 0, word) for word in words]
+
+    return [max((image.release for image in images), key=version)] if images else []
 
 
 def rebuild_step(release: str) -> CommandStep:
@@ -104,23 +133,18 @@ def rebuild_step(release: str) -> CommandStep:
     )
 
 
-def needs_rebuild(facts: Facts, image: InitramfsImage, changing: set[str]) -> bool:
-    """True if the image binds somebody we released, or a rival inside it would win at boot.
+def _is_overtaken(facts: Facts, image: InitramfsImage, changing: set[str]) -> bool:
+    """True if a rival inside the image would win at boot, as the image has no rule of today.
 
     Debian's udev hook copies /etc/udev/rules.d into every image, so an image that is younger
     than our rule holds it; the rule's name inside the image is checked, not assumed.
     """
-    if image.modules is None:
-        return False
-    wanted = {rule_path(claim.slot).rpartition("/")[2]: claim for claim in facts.claims.claims}
-    if image in stale_images(facts):
-        return True
     written = {each.path: each.modified_ns for each in facts.rules}
-    for name, claim in wanted.items():
+    for claim in facts.claims.claims:
         path = rule_path(claim.slot)
-        current = name in image.claim_rules and path not in changing
-        current = current and image.modified_ns >= written.get(path, 0)
-        if not current and _rivals_inside(facts, claim, image):
+        is_inside = path.rpartition("/")[2] in image.claim_rules and path not in changing
+        is_current = is_inside and image.modified_ns >= written.get(path, 0)
+        if not is_current and _rivals_inside(facts, claim, image):
             return True
     return False
 
@@ -129,6 +153,13 @@ def stale_images(facts: Facts) -> tuple[InitramfsImage, ...]:
     """Images that hold the rule of a slot nobody claims any more."""
     wanted = {rule_path(claim.slot).rpartition("/")[2] for claim in facts.claims.claims}
     return tuple(each for each in facts.images if set(each.claim_rules) - wanted)
+
+
+def _unlisted_images(facts: Facts) -> Iterator[Finding]:
+    """A rival or an old rule may be inside: nobody could look."""
+    for image in facts.images:
+        if image.modules is None and (facts.claims.claims or facts.rules):
+            yield unknown("driver-in-initramfs", image.path, "lsinitramfs")
 
 
 def _rivals_inside(facts: Facts, claim: Claim, image: InitramfsImage) -> bool:

@@ -52,8 +52,7 @@ def diff(step: Step) -> Iterator[str]:
     """The change of a file as a unified diff; commands and bindings say what they touch."""
     match step:
         case FileStep():
-            before = (step.before or "").splitlines()
-            after = (step.after or "").splitlines()
+            before, after = _lines(step.before), _lines(step.after)
             names = ("/dev/null" if step.before is None else step.path,
                      "/dev/null" if step.after is None else step.path)  # fmt: skip
             yield from difflib.unified_diff(before, after, *names, lineterm="")
@@ -63,7 +62,16 @@ def diff(step: Step) -> Iterator[str]:
             yield f"~ {step.from_driver or '-'} -> vfio-pci"
 
 
+def _lines(text: str | None) -> list[str]:
+    """Lines whose ends can be seen where they are not the usual ones."""
+    lines = (text or "").split("\n")
+    ended = lines[:-1] if lines[-1] == "" else [*lines[:-1], f"{lines[-1]}\\ no newline at end"]
+    return [line.replace("\r", "^M") for line in ended]
+
+
 def _render_end(plan: Plan, catalog: Catalog) -> Iterator[tuple[str, str]]:
+    for note in plan.notes:
+        yield from render_finding(note, catalog)
     if plan.reboot is Reboot.ONE:
         waiting = ", ".join(plan.pending) or "IOMMU"
         yield catalog.text("plan.reboot-one", waiting=waiting), "NOTICE"

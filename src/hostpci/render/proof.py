@@ -20,8 +20,10 @@ def render_proof(proof: Proof, catalog: Catalog) -> Iterator[tuple[str, str]]:
         if step.outcome is not Outcome.HOLDS and catalog.has(remedy):
             yield f"      -> {catalog.text(remedy)}", ""
     yield "", ""
-    verdict = "verify.proven" if proof.proven else "verify.not-proven"
-    yield catalog.text(verdict, slot=proof.slot), "PASS" if proof.proven else "FAIL"
+    verdict = "not-proven"
+    if proof.proven:
+        verdict = "proven" if proof.opened_devices else "group-proven"
+    yield catalog.text(f"verify.{verdict}", slot=proof.slot), "PASS" if proof.proven else "FAIL"
 
 
 def _line(step: ProofStep, catalog: Catalog) -> str:

@@ -26,6 +26,9 @@ def claim_step(facts: Facts, slot: str) -> FileStep | None:
     blocking = [each for each in run_checks(facts, slot).blocking if each.code != "identity"]
     if blocking:
         raise RefusedError("claim-refused", slot=slot, reason=blocking[0].code)
+    incomplete = [each.address for each in functions if not each.identity.is_complete]
+    if incomplete:
+        raise RefusedError("identity-unread", address=incomplete[0])
     wanted = Claim(
         slot=slot,
         functions=tuple(
