@@ -47,7 +47,7 @@ def main(words: Sequence[str]) -> int:
     commands = [("python3 -c pass", BASE, None), *CASES]
     for _, argv, _ in commands:
         measure(argv)  # bytecode and page cache are warm from here on
-    samples = {name: [] for name, _, _ in commands}
+    samples: dict[str, list[float]] = {name: [] for name, _, _ in commands}
     memory = dict.fromkeys(samples, 0)
     for _ in range(rounds):
         for name, argv, _ in commands:
@@ -65,7 +65,8 @@ def report(
     """Print one row a command; return 1 if a budget is broken."""
     base = statistics.median(samples[commands[0][0]])
     broken = 0
-    print(f"{'command':<16} {'median CPU ms':>13} {'min':>7} {'ratio':>6} {'budget':>6} {'RSS MiB':>8}")
+    heads = ("median CPU ms", "min", "ratio", "budget", "RSS MiB")
+    print(f"{'command':<16} {heads[0]:>13} {heads[1]:>7} {heads[2]:>6} {heads[3]:>6} {heads[4]:>8}")
     for name, _, budget in commands:
         median = statistics.median(samples[name])
         ratio = median / base

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -87,7 +88,7 @@ def test_a_link_on_the_way_is_a_fault_for_every_call(
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "elsewhere/x").write_text("precious")
     (tmp_path / "var").symlink_to(tmp_path / "elsewhere")
-    calls = {
+    calls: dict[str, Callable[[], object]] = {
         "replace": lambda: files.replace("/var/x", [b"new"], temporary=NAME, like=new()),
         "remove": lambda: files.remove("/var/x"),
         "read": lambda: files.read("/var/x"),
