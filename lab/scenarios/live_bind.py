@@ -30,9 +30,10 @@ def _hold_the_group_as_a_virtual_machine_would(lab: Lab, host: Guest) -> None:
     """A group in use is left alone: verify cannot measure it, undo stops and goes on later."""
     group = host.iommu_group_of("01:00.0")
     holder = f"import os, time; os.open('/dev/vfio/{group}', os.O_RDWR); time.sleep(600)"
-    host.shell(f'setsid python3 -c "{holder}" > /dev/null 2>&1 < /dev/null & sleep 3')
+    quiet = "> /dev/null 2>&1 < /dev/null"
+    host.shell(f'setsid python3 -c "{holder}" {quiet} & echo $! > /run/holder; sleep 3')
     answer = host.hostpci(["verify"], expect=(steps.PROOF_FAILED,)).stdout
     lab.check(condition="EBUSY" in answer, text="verify says that the group is in use")
     host.hostpci(["undo", "--yes", "--now"], expect=(steps.CONFLICT,))
     host.confirm(steps.BOUND)
-    host.shell("pkill -f /dev/vfio/; sleep 1")
+    host.shell("kill $(cat /run/holder); sleep 1")

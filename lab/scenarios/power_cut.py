@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import shlex
 import time
+from collections.abc import Callable
+from pathlib import Path
 
 from lab.errors import ScenarioFailedError
-from lab.guest import TOOL, Guest
+from lab.guest import Guest
 from lab.scenario import Lab
 from lab.scenarios import _steps as steps
 
 DESCRIPTION = "QEMU is killed at random moments of apply; each time undo gets the factory back"
 HOSTS = ("guide-debian12",)
 
-# Software emulation: how long an apply takes on a host is measured once, then cut within it,
-# and a little beyond, so that cuts after the last write happen too.
-_BEYOND = 1.2
+# How long a slowed apply takes on a host is measured once, then cut from when it begins to write
+# to a little beyond its end, so that cuts after the last write happen too.
+_BEYOND = 1.1
+_SLOWLY = Path(__file__).parents[1] / "slowly.py"
+_APPLY = ("python3", "-IS", "/run/slowly.py", "apply", "--yes")
 _BOTH_BOOTS = (steps.FACTORY, steps.BOUND)
 _STARTED = "/run/apply-started"
 
@@ -26,12 +30,14 @@ def run(lab: Lab) -> None:
     host = steps.factory_host(lab, durable_disk=True)
     factory_settings = steps.settings_of(host)
     host.hostpci(["claim", steps.CARD, "--yes"])
-    started_s = time.monotonic()
-    host.hostpci(["apply", "--yes"], expect=(steps.DONE, steps.REBOOT_NEEDED))
-    apply_s = time.monotonic() - started_s
+    first_s = _seconds(lambda: host.hostpci(["plan"], expect=(steps.CHANGES_PENDING,)))
+    _push_slowly(host)
+    with lab.step("a slowed apply, uncut"):
+        last_s = _seconds(lambda: host.ssh(_APPLY, check=False)) * _BEYOND
+    lab.say(f"apply writes from about {first_s:.1f} s to {last_s / _BEYOND:.1f} s")
     _undo(lab, host, factory_settings)
     for number in range(lab.options.cuts):
-        host = _cut_once(lab, host, number, lab.random.uniform(0, apply_s * _BEYOND))
+        host = _cut_once(lab, host, number, lab.random.uniform(first_s, last_s))
         _undo(lab, host, factory_settings)
     host.reboot()
     host.confirm(steps.FACTORY)
@@ -43,7 +49,8 @@ def _cut_once(lab: Lab, host: Guest, number: int, delay_s: float) -> Guest:
     host.hostpci(["claim", steps.CARD, "--yes"])
     # The claim itself is on the disk before the cut: the apply is what is under test.
     host.ssh(["sync"])
-    background = f"{shlex.join(TOOL)} apply --yes >/run/apply.log 2>&1 & touch {_STARTED}"
+    _push_slowly(host)
+    background = f"{shlex.join(_APPLY)} >/run/apply.log 2>&1 & touch {_STARTED}"
     host.shell(background)
     time.sleep(delay_s)
     host.kill()
@@ -53,6 +60,16 @@ def _cut_once(lab: Lab, host: Guest, number: int, delay_s: float) -> Guest:
     host.check_logs()
     host.push_tool()
     return host
+
+
+def _push_slowly(host: Guest) -> None:
+    host.machine.ssh.run(["tee", "/run/slowly.py"], stdin=_SLOWLY)
+
+
+def _seconds(action: Callable[[], object]) -> float:
+    started_s = time.monotonic()
+    action()
+    return time.monotonic() - started_s
 
 
 def _demand_one_of_both(host: Guest) -> None:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Callable
 
 from ..checks.registry import run_checks
-from ..cli.context import Context
-from ..cli.verbs.claim import claim_step
 from ..executor.apply import Executor, Machine
 from ..executor.journal import Journal
 from ..executor.undo import Undoer
@@ -17,12 +16,14 @@ from ..host.capture import load_capture
 from ..host.files import HostFiles
 from ..host.root import TreeRoot
 from ..host.runner import RefusingRunner, ReplayRunner
+from ..i18n import Catalog
 from ..model.facts import Facts
 from ..model.pci import Inventory
-from ..model.plan import Plan, Reboot
+from ..model.plan import Plan, Reboot, Step
+from ..planner.claim import claim_step
 from ..planner.plan import make_plan
 from ..render.findings import render_findings
-from ..render.plan import render_plan
+from ..render.plan import render_plan, step_target
 from ..render.proof import render_proof
 from ..render.scan import render_inventory
 from .nextboot import Boot
@@ -33,16 +34,21 @@ _OUR_JOURNAL = ("/var/lib/hostpci",)
 GUIDE_HOST = os.path.join(os.path.dirname(__file__), "..", "data", "guide-host.json")
 
 
+Out = Callable[[str, str], None]
+
+
 class Tour:
-    """Nine stops. ``run`` returns True if every file is as it was in the end."""
+    """Nine stops, told line by line to ``out``; ``next_boot`` is filled on the way."""
 
-    def __init__(self, context: Context) -> None:
-        self._context = context
-        self._text = context.catalog.text
-        self._stops: list[dict[str, object]] = []
+    def __init__(self, catalog: Catalog, out: Out) -> None:
+        self._catalog = catalog
+        self._text = catalog.text
+        self._say = out
         self._links: dict[str, str] = {}
+        self.next_boot: list[dict[str, str]] = []
 
-    def run(self) -> bool:
+    def run(self) -> list[str]:
+        """Take the tour; return the paths that are not as they were, which should be none."""
         capture = load_capture(GUIDE_HOST)
         with tempfile.TemporaryDirectory(prefix="hostpci-demo-") as directory:
             unpack(capture, directory)
@@ -59,8 +65,7 @@ class Tour:
             return self._take_back(directory, before)
 
     def _out(self, line: str, level: str = "") -> None:
-        if not self._context.args.json:
-            self._context.out(line, level)
+        self._say(line, level)
 
     def _stop(self, code: str) -> None:
         self._out("")
@@ -78,10 +83,10 @@ class Tour:
             functions=mine,
             groups=tuple(each for each in facts.inventory.groups if each.number in groups),
         )
-        for line, level in render_inventory(shown, self._context.catalog, full=True):
+        for line, level in render_inventory(shown, self._catalog, full=True):
             self._out(line, level)
         self._stop("check")
-        for line, level in render_findings(run_checks(facts, SLOT), self._context.catalog):
+        for line, level in render_findings(run_checks(facts, SLOT), self._catalog):
             self._out(line, level)
 
     def _change(self) -> None:
@@ -91,7 +96,7 @@ class Tour:
         self._carry_out(Plan(steps=(step,)), "claim")
         self._stop("plan")
         plan = make_plan(self._facts())
-        for line, level in render_plan(plan, self._context.catalog):
+        for line, level in render_plan(plan, self._catalog):
             self._out(line, level)
         self._stop("apply")
         self._carry_out(plan, "apply")
@@ -99,16 +104,10 @@ class Tour:
     def _carry_out(self, plan: Plan, verb: str) -> None:
         Executor(self._machine, self._announce).apply(plan, verb)
 
-    def _announce(self, verb: str, number: int, total: int, step: object) -> None:
-        from ..model.plan import BindStep, CommandStep, FileStep
-        from ..render.plan import step_target
-
-        assert isinstance(step, FileStep | CommandStep | BindStep)  # noqa: S101
-        title = self._text(f"step.{step.code}")
-        target = step_target(step)
-        self._out(
-            self._text(f"progress.{verb}", number=number, total=total, title=title, target=target)
-        )
+    def _announce(self, verb: str, number: int, total: int, step: Step) -> None:
+        title, target = self._text(f"step.{step.code}"), step_target(step)
+        code = f"progress.{verb}"
+        self._out(self._text(code, number=number, total=total, title=title, target=target))
 
     def _prove(self) -> None:
         facts = self._facts()
@@ -118,13 +117,13 @@ class Tour:
         for each in facts.inventory.of_slot(SLOT):
             now, then = each.driver or "-", after[each.address] or "-"
             self._out(self._text("demo.boot-line", address=each.address, before=now, after=then))
-            self._stops.append({"address": each.address, "before": now, "after": then})
+            self.next_boot.append({"address": each.address, "before": now, "after": then})
             self._boot_into(each.address, after[each.address])
         self._stop("verify")
         facts = self._facts()
         for claim in facts.claims.claims:
             proof = verify(facts, claim, is_live=False, reset_test=False)
-            for line, level in render_proof(proof, self._context.catalog):
+            for line, level in render_proof(proof, self._catalog):
                 self._out(line, level)
         assert make_plan(facts).reboot is Reboot.NONE  # noqa: S101
 
@@ -146,7 +145,7 @@ class Tour:
             if target:
                 os.symlink(target, link)
 
-    def _take_back(self, directory: str, before: dict[str, str]) -> bool:
+    def _take_back(self, directory: str, before: dict[str, str]) -> list[str]:
         self._stop("undo")
         Undoer(self._machine, announce=self._announce).undo(Journal(self._machine.files).history())
         self._boot_back()
@@ -161,9 +160,4 @@ class Tour:
             self._out(self._text("demo.identical", count=len(before)), "PASS")
         self._out("")
         self._out(self._text("demo.end"))
-        if self._context.args.json:
-            self._context.json(
-                {"schema": "hostpci.demo/1", "next_boot": self._stops, "files": len(before),
-                 "different": different}
-            )  # fmt: skip
-        return not different
+        return different

@@ -8,6 +8,11 @@ from ..context import Context
 
 
 def run(context: Context) -> int:
-    tour = Tour(context)
-    same = tour.run()
-    return Exit.OK if same else Exit.FAILED
+    quiet = context.args.json
+    tour = Tour(context.catalog, (lambda _line, _level: None) if quiet else context.out)
+    different = tour.run()
+    if quiet:
+        context.json(
+            {"schema": "hostpci.demo/1", "next_boot": tour.next_boot, "different": different}
+        )
+    return Exit.FAILED if different else Exit.OK

@@ -63,7 +63,7 @@ def _undo(context: Context, machine: Machine) -> int:
         context.json(document("hostpci.history/1", History(runs=undone)))
     if context.args.forget:
         _forget(machine)
-    context.tell("undo.done")
+    context.tell("undo.done-but-kept" if in_the_way else "undo.done")
     if waiting:
         context.tell("undo.reboot", waiting=", ".join(waiting))
         return Exit.REBOOT_NEEDED
