@@ -51,6 +51,7 @@ def grub(words: str) -> str:
         (CONF, "blacklist nouveau", "blacklist", Level.NOTICE),
         (CONF, "softdep nouveau pre: vfio-pci", "softdep-vfio", Level.INFO),
         (CONF, "install nouveau /bin/false", "install-disabled", Level.NOTICE),
+        (CONF, "alias nouveau off", "alias-off", Level.NOTICE),
         ("/etc/modules", "vfio\n", "module-vfio", Level.INFO),
         ("/etc/modules", "vfio_virqfd\n", "module-vfio-virqfd", Level.NOTICE),
         (
@@ -132,13 +133,15 @@ def test_ids_weigh_more_where_a_twin_is_caught_too(guide: RecordedHost) -> None:
     assert [each.level for each in leftovers(guide)] == [Level.WARN]
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="bug: pve-blacklist.conf of Proxmox VE itself is called a leftover of a guide",
-)
 def test_the_blacklist_that_pve_ships_is_no_leftover(guide: RecordedHost) -> None:
     """pve-manager configs/pve-blacklist.conf, on every PVE host."""
     text = "# This file contains a list of modules which are not supported by Proxmox VE\n\n"
     text += "# nvidiafb see bugreport https://bugzilla.proxmox.com/show_bug.cgi?id=701\n"
     guide.with_file("/etc/modprobe.d/pve-blacklist.conf", f"{text}blacklist nvidiafb\n")
     assert leftovers(guide) == []
+
+
+@pytest.mark.parametrize("line", ["blacklist nouveau", "install nvidiafb /bin/true"])
+def test_what_a_guide_added_to_that_file_is_one(guide: RecordedHost, line: str) -> None:
+    guide.with_file("/etc/modprobe.d/pve-blacklist.conf", f"blacklist nvidiafb\n{line}\n")
+    assert [each.params["line"] for each in leftovers(guide)] == [line]

@@ -136,12 +136,21 @@ def test_the_time_of_a_file_is_in_nanoseconds(tmp_path: Path) -> None:
     assert Look(TreeRoot(str(tmp_path))).modified_ns("/f") == 1_700_000_000_000_000_007
 
 
-@pytest.mark.xfail(
-    strict=True, reason="bug: exists() of a capture says ENODATA for what was EACCES"
-)
 def test_an_unreadable_path_keeps_its_reason_when_asked_whether_it_exists(
     guide: RecordedHost,
 ) -> None:
     look = look_at(guide.unreadable("/etc/nobody-asked"))
     assert look.exists("/etc/nobody-asked") is False
     assert [(gap.what, gap.why) for gap in look.gaps] == [("/etc/nobody-asked", "EACCES")]
+
+
+@pytest.mark.parametrize("text", ["9" * 21, "0x" + "f" * 5000, "", "zebra"])
+@pytest.mark.parametrize("base", [10, 16])
+def test_what_is_no_number_is_remembered_in_short(
+    guide: RecordedHost, text: str, base: int
+) -> None:
+    look = look_at(guide.with_file("/etc/number", text))
+    assert look.number("/etc/number", base) is None
+    (gap,) = look.gaps
+    assert gap.what == "/etc/number"
+    assert len(gap.why) < 50

@@ -66,6 +66,18 @@ def test_no_resource_file_means_no_bars() -> None:
     assert parse_bars("") == ()
 
 
+@pytest.mark.parametrize(
+    "text", ["x", "0 0", "0 0 0 0", "0x1 0x2 0xg", "-1 0 0", "1_0 0 0", f"{'0' * 17} 0 0"]
+)
+def test_a_resource_that_is_none_is_an_error_and_a_gap(guide: RecordedHost, text: str) -> None:
+    with pytest.raises(ValueError, match="start, end and flags"):
+        parse_bars(text)
+    path = f"{DEVICES}/{VGA}/resource"
+    found = inventory(guide.with_file(path, text))
+    assert found.of_slot(SLOT)[0].bars == ()
+    assert path in [gap.what for gap in found.unmeasured]
+
+
 def test_the_guides_card_is_read_as_it_was_recorded(guide: RecordedHost) -> None:
     vga, audio = inventory(guide).of_slot(SLOT)
     assert (vga.address, audio.address) == (VGA, AUDIO)

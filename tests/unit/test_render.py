@@ -10,6 +10,7 @@ import pytest
 
 from hostpci.checks.registry import run_checks
 from hostpci.cli.context import Context, printable
+from hostpci.errors import ConflictError, CorruptError
 from hostpci.i18n import Catalog
 from hostpci.model.finding import Finding, Findings, Level, Outcome
 from hostpci.model.plan import BindStep, CommandStep, FileStep, Plan, Reboot
@@ -109,9 +110,6 @@ def test_a_slot_without_findings_is_shown_without_any() -> None:
     assert "FAIL:     0" in shown
 
 
-@pytest.mark.xfail(
-    strict=True, reason="bug: the value of a word is the whole word, the text says 'ids=' again"
-)
 def test_ids_on_the_command_line_are_named_once(guide: RecordedHost) -> None:
     shown = check_of(guide.with_command_line("vfio-pci.ids=10de:2d04"))
     assert "ids=vfio-pci.ids=" not in shown
@@ -374,9 +372,6 @@ def test_only_what_is_printable_is_printed(given: str, clean: str) -> None:
     assert printable(given) == clean
 
 
-@pytest.mark.xfail(
-    strict=True, reason="bug: a line end within a name of a capture makes a line of its own"
-)
 def test_a_name_with_a_line_end_cannot_forge_a_line(
     guide: RecordedHost, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -385,3 +380,20 @@ def test_a_name_with_a_line_end_cannot_forge_a_line(
     for line, level in render_findings(run_checks(guide.facts(), SLOT), EN):
         context.out(line, level)
     assert "PASS: everything is fine" not in capsys.readouterr().out.splitlines()
+
+
+def test_no_line_can_be_forged_in_talk_and_errors(capsys: pytest.CaptureFixture[str]) -> None:
+    context = Context(Namespace(json=False, host="x", root=None), EN)
+    forged = "x\nhostpci: everything is fine"
+    context.tell("scan.unmeasured", what=forged, why=forged)
+    context.show_error(CorruptError("capture-corrupt", path=forged, reason=forged))
+    shown = capsys.readouterr().err.splitlines()
+    assert [line for line in shown if line.startswith("hostpci: everything")] == []
+    assert "everything is fine" in "".join(shown)
+
+
+def test_a_difference_in_an_error_keeps_its_lines(capsys: pytest.CaptureFixture[str]) -> None:
+    context = Context(Namespace(json=False, host="x", root=None), EN)
+    context.show_error(ConflictError("plan-stale", path="p", diff="--- saved\n+++ today\n-a"))
+    shown = [line.strip() for line in capsys.readouterr().err.splitlines()]
+    assert shown[1:4] == ["--- saved", "+++ today", "-a"]

@@ -32,6 +32,13 @@ WORDS = [
     ("kvm.ignore_msrs=1", "kvm-ignore-msrs"),
     ("hostpci=off", "cmdline-hostpci"),
 ]
+# of an option of a module the value is told alone, as it is in modprobe.d
+OPTION_VALUES = {
+    "vfio-pci.ids=10de:2d04,10de:22eb": "10de:2d04,10de:22eb",
+    "vfio_pci.ids=10de:2d04": "10de:2d04",
+    "vfio_iommu_type1.allow_unsafe_interrupts=1": "1",
+    "kvm.ignore_msrs=1": "1",
+}
 LOOKALIKES = [
     "amd_iommu=onwards",
     "xamd_iommu=on",
@@ -78,7 +85,8 @@ def test_the_factory_host_has_none(guide: RecordedHost) -> None:
 def test_a_word_is_found_wherever_the_command_line_is_written(
     guide: RecordedHost, word: str, code: str, path: str, text: str, where: str
 ) -> None:
-    assert settings(guide.with_file(path, text.format(word))) == [(code, word, where)]
+    value = OPTION_VALUES.get(word, word)
+    assert settings(guide.with_file(path, text.format(word))) == [(code, value, where)]
 
 
 @pytest.mark.parametrize("word", LOOKALIKES)
@@ -151,6 +159,9 @@ def test_only_the_first_line_of_the_kernel_command_line_file_counts(guide: Recor
         ("softdep snd-hda-intel pre: vfio_pci", "softdep-vfio", "snd_hda_intel"),
         ("install nouveau /bin/true", "install-disabled", "nouveau"),
         ("install nvidia /usr/bin/false", "install-disabled", "nvidia"),
+        ("alias nouveau off", "alias-off", "nouveau"),
+        ("options kvm ignore_msrs", "kvm-ignore-msrs", "1"),
+        ("options vfio-pci disable-vga=on", "vfio-disable-vga", "on"),
     ],
 )
 def test_a_line_of_modprobe_is_found(guide: RecordedHost, line: str, code: str, value: str) -> None:
@@ -176,6 +187,8 @@ def test_one_line_may_hold_several_options(guide: RecordedHost) -> None:
         "softdep nouveau pre: drm",
         "softdep vfio-pci post: nouveau",
         "install nouveau modprobe --ignore-install nouveau",
+        "alias nouveau nvidia",
+        "alias off nouveau",
         "remove nouveau /bin/true",
     ],
 )
@@ -241,10 +254,9 @@ def test_an_override_of_driverctl_is_found(guide: RecordedHost) -> None:
     )
 
 
-# what is written in a way the reader does not know yet
+# other spellings
 
 
-@pytest.mark.xfail(strict=True, reason="bug: words in a trailing comment are taken for settings")
 def test_a_trailing_comment_of_grub_is_no_setting(guide: RecordedHost) -> None:
     guide.with_file(GRUB, 'GRUB_CMDLINE_LINUX_DEFAULT="quiet" # was: amd_iommu=on\n')
     assert settings(guide) == []
@@ -253,46 +265,17 @@ def test_a_trailing_comment_of_grub_is_no_setting(guide: RecordedHost) -> None:
 @pytest.mark.parametrize(
     ("word", "code"),
     [
-        pytest.param(
-            "intel_iommu=on,sm_on",
-            "cmdline-intel-iommu-on",
-            marks=pytest.mark.xfail(strict=True, reason="bug: values after a comma hide the word"),
-        ),
-        pytest.param(
-            "intel_iommu=sm_off,off",
-            "cmdline-iommu-off",
-            marks=pytest.mark.xfail(strict=True, reason="bug: values before a comma hide the word"),
-        ),
-        pytest.param(
-            "iommu=soft,pt",
-            "cmdline-iommu-pt",
-            marks=pytest.mark.xfail(strict=True, reason="bug: values before a comma hide the word"),
-        ),
-        pytest.param(
-            "vfio_iommu_type1.allow_unsafe_interrupts=Y",
-            "unsafe-interrupts",
-            marks=pytest.mark.xfail(strict=True, reason="bug: only =1 is known, =Y is as unsafe"),
-        ),
-        pytest.param(
-            "kvm.report_ignored_msrs=0",
-            "kvm-report-ignored-msrs",
-            marks=pytest.mark.xfail(strict=True, reason="bug: known in modprobe.d only"),
-        ),
-        pytest.param(
-            "vfio-pci.disable_vga=1",
-            "vfio-disable-vga",
-            marks=pytest.mark.xfail(strict=True, reason="bug: known in modprobe.d only"),
-        ),
-        pytest.param(
-            "vfio_pci.disable_idle_d3=1",
-            "vfio-disable-idle-d3",
-            marks=pytest.mark.xfail(strict=True, reason="bug: known in modprobe.d only"),
-        ),
-        pytest.param(
-            "modprobe.blacklist=nouveau",
-            "blacklist",
-            marks=pytest.mark.xfail(strict=True, reason="bug: known in modprobe.d only"),
-        ),
+        ("intel_iommu=on,sm_on", "cmdline-intel-iommu-on"),
+        ("intel_iommu=sm_off,off", "cmdline-iommu-off"),
+        ("iommu=soft,pt", "cmdline-iommu-pt"),
+        ("vfio_iommu_type1.allow_unsafe_interrupts=Y", "unsafe-interrupts"),
+        ("kvm.report_ignored_msrs=0", "kvm-report-ignored-msrs"),
+        ("vfio-pci.disable_vga=1", "vfio-disable-vga"),
+        ("vfio_pci.disable_idle_d3=1", "vfio-disable-idle-d3"),
+        ("modprobe.blacklist=nouveau", "blacklist"),
+        ("module_blacklist=nouveau", "install-disabled"),
+        ("intel-iommu=on", "cmdline-intel-iommu-on"),
+        ("kvm.ignore_msrs", "kvm-ignore-msrs"),
     ],
 )
 def test_another_spelling_of_a_known_setting_is_found(
@@ -301,28 +284,78 @@ def test_another_spelling_of_a_known_setting_is_found(
     assert [each[0] for each in settings(guide.with_command_line(word))] == [code]
 
 
-@pytest.mark.xfail(strict=True, reason="bug: a line continued with a backslash is read as two")
+def test_every_module_of_a_list_is_found(guide: RecordedHost) -> None:
+    guide.with_command_line("modprobe.blacklist=nouveau,snd-hda-intel")
+    found = [each[:2] for each in settings(guide)]
+    assert found == [("blacklist", "nouveau"), ("blacklist", "snd_hda_intel")]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "GRUB_CMDLINE_LINUX_DEFAULT='quiet' # was: amd_iommu=on\n",
+        "GRUB_CMDLINE_LINUX_DEFAULT=quiet  # amd_iommu=on\n",
+        'GRUB_CMDLINE_LINUX_DEFAULT="" #amd_iommu=on;\n',
+        'GRUB_CMDLINE_LINUX_DEFAULT="a \\" b" # amd_iommu=on\n',
+    ],
+)
+def test_a_comment_behind_any_quotes_is_no_setting(guide: RecordedHost, text: str) -> None:
+    assert settings(guide.with_file(GRUB, text)) == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'GRUB_CMDLINE_LINUX_DEFAULT="a \\" amd_iommu=on"\n',
+        'GRUB_CMDLINE_LINUX_DEFAULT="quiet amd_iommu=on\n',
+        'GRUB_CMDLINE_LINUX_DEFAULT="quiet \\\n  amd_iommu=on"\n',
+        'GRUB_CMDLINE_LINUX_DEFAULT="quiet amd_iommu=on\\\n',
+    ],
+)
+def test_a_word_within_quotes_is_found(guide: RecordedHost, text: str) -> None:
+    assert settings(guide.with_file(GRUB, text)) == [
+        ("cmdline-amd-iommu-on", "amd_iommu=on", f"{GRUB}:1")
+    ]
+
+
 def test_a_continued_line_of_modprobe_is_one_line(guide: RecordedHost) -> None:
     guide.with_file(VFIO_CONF, "options vfio-pci \\\n  ids=10de:2d04\n")
     assert found_in(guide, VFIO_CONF) == [("vfio-ids", "10de:2d04")]
 
 
+def test_a_continued_comment_goes_on_and_lines_keep_their_numbers(guide: RecordedHost) -> None:
+    guide.with_file(VFIO_CONF, "# a \\\nblacklist nouveau\nblacklist \\\nnvidia\nblacklist xe\\")
+    assert settings(guide) == [
+        ("blacklist", "nvidia", f"{VFIO_CONF}:3"),
+        ("blacklist", "xe", f"{VFIO_CONF}:5"),
+    ]
+
+
 @pytest.mark.parametrize(
     "line",
     [
-        pytest.param(
-            "options vfio_iommu_type1 allow_unsafe_interrupts=0",
-            marks=pytest.mark.xfail(
-                strict=True, reason="bug: the default, said aloud, is reported"
-            ),
-        ),
-        pytest.param(
-            "options kvm ignore_msrs=N",
-            marks=pytest.mark.xfail(
-                strict=True, reason="bug: the default, said aloud, is reported"
-            ),
-        ),
+        "options vfio_iommu_type1 allow_unsafe_interrupts=0",
+        "options kvm ignore_msrs=N",
+        "options kvm ignore_msrs=off report_ignored_msrs=Y",
+        "options kvm report_ignored_msrs",
+        "options vfio-pci disable_vga=0 disable_idle_d3=n ids=",
     ],
 )
 def test_an_option_set_to_its_default_is_no_leftover(guide: RecordedHost, line: str) -> None:
     assert settings(guide.with_file(VFIO_CONF, f"{line}\n")) == []
+
+
+@pytest.mark.parametrize(
+    "word",
+    [
+        "kvm.ignore_msrs=0",
+        "kvm.report_ignored_msrs=1",
+        "vfio_iommu_type1.allow_unsafe_interrupts=N",
+        "vfio-pci.ids=",
+        "allow_unsafe_interrupts=1",
+        "modprobe.blacklist=",
+        "intel_iommu=sm_on",
+    ],
+)
+def test_a_word_that_sets_nothing_is_no_leftover(guide: RecordedHost, word: str) -> None:
+    assert settings(guide.with_command_line(word)) == []

@@ -92,7 +92,6 @@ def test_the_evidence_names_every_trace(guide: RecordedHost) -> None:
     )
 
 
-@pytest.mark.xfail(strict=True, reason="bug: an unreadable LoaderInfo is taken for an absent one")
 def test_an_unreadable_loader_variable_is_remembered(guide: RecordedHost) -> None:
     with_efi(guide).unreadable(LOADER_INFO)
     assert LOADER_INFO in [gap.what for gap in guide.facts().unmeasured]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 from typing import Any
@@ -98,10 +99,6 @@ HOSTILE = [
             }
         ),
         id="target of a third link through two that are harmless each",
-        marks=pytest.mark.xfail(
-            strict=True,
-            reason="bug: _link makes the directory it points at without resolving links on the way",
-        ),
     ),
 ]
 
@@ -128,39 +125,70 @@ def test_nothing_outside_the_directory_is_written(tmp_path: Path, hostile: dict[
         pytest.param(
             capture(files={"/a": "x", "/a/b": "y"}),
             id="a file that is a directory too",
-            marks=pytest.mark.xfail(strict=True, raises=OSError, reason="bug: OSError"),
         ),
         pytest.param(
             capture(files={"/a": "\ud800"}),
             id="half a character",
-            marks=pytest.mark.xfail(strict=True, raises=UnicodeError, reason="bug: UnicodeError"),
         ),
         pytest.param(
             capture(directories={"/a": ["x\0y"]}),
             id="a name with a zero byte",
-            marks=pytest.mark.xfail(strict=True, raises=ValueError, reason="bug: ValueError"),
         ),
+        pytest.param(capture(links={"/a": "b\0c"}), id="a target with a zero byte"),
+        pytest.param(capture(links={"/a": "b", "/b": "a"}), id="links in a circle"),
+        pytest.param(capture(links={"/a": "a"}), id="a link to itself"),
+        pytest.param(capture(links={"/a": ""}), id="a link to nothing"),
+        pytest.param(capture(files={"/a": ""}, links={"/l": "a/b"}), id="a link below a file"),
+        pytest.param(capture(files={"/a": ""}, directories={"/a": []}), id="file and directory"),
+        pytest.param(capture(files={"/": ""}), id="the top as a file"),
+        pytest.param(capture(files={f"/{'a' * 300}": ""}), id="a name too long"),
+        pytest.param(capture(times={"/a": 10**30}), id="a time out of range"),
     ],
 )
 def test_a_capture_that_cannot_be_laid_out_is_called_corrupt(
     tmp_path: Path, hostile: dict[str, Any]
 ) -> None:
-    with pytest.raises(CorruptError):
+    with pytest.raises(CorruptError) as caught:
         unpack(hostile, str(tmp_path))
+    assert caught.value.code == "capture-corrupt"
+    assert caught.value.params["path"] in {p for each in hostile.values() for p in each}
+    assert caught.value.params["reason"]
 
 
-@pytest.mark.xfail(
-    strict=True, reason="bug: the parent '/.' of a link at the top counts as outside"
-)
+def test_a_disk_that_is_full_is_not_the_captures_fault(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "makedirs", full)
+    with pytest.raises(OSError, match="No space"):
+        unpack(capture(files={"/a/b": ""}), str(tmp_path))
+
+
 def test_a_link_at_the_top_is_laid_out(tmp_path: Path) -> None:
     unpack(capture(links={"/lib": "usr/lib"}), str(tmp_path))
     assert os.readlink(tmp_path / "lib") == "usr/lib"
 
 
-@pytest.mark.xfail(strict=True, raises=OSError, reason="bug: every link is taken for a directory's")
 def test_a_link_to_a_file_is_laid_out(tmp_path: Path) -> None:
     unpack(capture(files={"/etc/a": "a"}, links={"/etc/l": "a"}), str(tmp_path))
     assert (tmp_path / "etc/l").read_text() == "a"
+
+
+def test_a_link_to_what_has_only_a_time_or_content_elsewhere_is_laid_out(tmp_path: Path) -> None:
+    links = {"/initrd.img": "boot/initrd", "/boot": "real", "/l": "boot/../etc/b"}
+    data = capture(links=links, times={"/boot/initrd": 5}, binary={"/etc/b": "AP8="})
+    unpack(data, str(tmp_path))
+    assert (tmp_path / "initrd.img").is_file()
+    assert (tmp_path / "real/initrd").stat().st_mtime_ns == 5
+    assert (tmp_path / "l").read_bytes() == b"\0\xff"
+
+
+def test_the_top_may_be_listed(tmp_path: Path) -> None:
+    unpack(capture(directories={"/": ["etc", "f"]}, files={"/f": "x"}), str(tmp_path))
+    assert sorted(os.listdir(tmp_path)) == ["etc", "f"]
+    assert (tmp_path / "f").read_text() == "x"
 
 
 def test_a_fingerprint_sees_content_mode_and_links(tmp_path: Path) -> None:

@@ -25,12 +25,15 @@ LEVELS = {
     "blacklist": Level.NOTICE,
     "softdep-vfio": Level.INFO,
     "install-disabled": Level.NOTICE,
+    "alias-off": Level.NOTICE,
     "module-vfio": Level.INFO,
     "module-vfio-virqfd": Level.NOTICE,
     "foreign-rule": Level.WARN,
     "driverctl": Level.WARN,
 }
 _NOT_LEFT_OVER = {"cmdline-hostpci"}
+# pve-manager puts it there (configs/pve-blacklist.conf); what is added to that file is not theirs
+_SHIPPED = ("/etc/modprobe.d/pve-blacklist.conf", "nvidiafb")
 _CONCERNING_DRIVERS = {
     "nouveau", "nvidia", "nvidiafb", "nvidia_drm", "nvidia_modeset", "nvidia_uvm", "nova_core",
     "amdgpu", "radeon", "i915", "xe", "snd_hda_intel", "xhci_pci", "xhci_hcd", "i2c_nvidia_gpu",
@@ -53,7 +56,9 @@ def check_leftovers(facts: Facts, slot: str) -> Iterator[Finding]:
 
 def _concerns_us(setting: Setting) -> bool:
     """A blacklist of a sound card for the console beep is nobody's business here."""
-    if setting.code in {"blacklist", "install-disabled"}:
+    if setting.code == "blacklist" and (setting.where.partition(":")[0], setting.value) == _SHIPPED:
+        return False
+    if setting.code in {"blacklist", "install-disabled", "alias-off"}:
         return setting.value in _CONCERNING_DRIVERS
     return True
 
@@ -62,9 +67,8 @@ def _level(facts: Facts, setting: Setting, slot_ids: set[str]) -> Level:
     """``ids=`` is worse than a leftover where it catches a device outside the slot."""
     if setting.code != "vfio-ids":
         return LEVELS[setting.code]
-    named = {
-        ":".join(each.split(":")[:2]).lower() for each in setting.value.split("=")[-1].split(",")
-    }
+    ids = filter(None, setting.value.lower().split(","))
+    named = {":".join(each.split(":")[:2]) for each in ids}
     counts = [
         each
         for each in facts.inventory.functions

@@ -47,6 +47,7 @@ class Context:
         self._color = sys.stdout.isatty() and not args.json
         self._talks_to_person = sys.stderr.isatty()
         self._capture: dict[str, Any] | None = None
+        self._counter_shown = False
 
     # what to look at
 
@@ -133,9 +134,10 @@ class Context:
     # where to speak
 
     def out(self, text: str = "", level: str = "") -> None:
-        """Print data for a person; ``level`` colours the line on a terminal."""
+        """Print one line of data for a person; ``level`` colours it on a terminal."""
         color = _COLORS.get(level, "1" if level == "HEAD" else "")
-        clean = printable(text)
+        self._clear_counter()
+        clean = one_line(text)
         print(f"\033[{color}m{clean}\033[0m" if color and self._color else clean)
 
     def json(self, document: dict[str, Any]) -> None:
@@ -145,21 +147,28 @@ class Context:
 
     def say(self, text: str) -> None:
         """Talk: what is going on. A terminal that went away must not stop a half-done run."""
+        self._clear_counter()
         try:
             print(printable(text), file=sys.stderr, flush=True)
         except OSError:
             return
 
     def tell(self, code: str, **params: object) -> None:
-        self.say(self.catalog.text(code, **params))
+        self.say(self.catalog.text(code, **_lines_joined(params)))
 
     def tick(self, program: str, elapsed_s: float) -> None:
         """Progress of a long program: a counter on a terminal, a line a minute elsewhere."""
         if self._talks_to_person:
             text = self.catalog.text("progress.running", program=program, seconds=round(elapsed_s))
-            print(f"\r{printable(text)}\033[K", end="", file=sys.stderr, flush=True)
+            print(f"\r{one_line(text)}\033[K", end="", file=sys.stderr, flush=True)
+            self._counter_shown = True
         elif round(elapsed_s) % 60 == 2:  # noqa: PLR2004  (first at two seconds)
             self.tell("progress.running", program=program, seconds=round(elapsed_s))
+
+    def _clear_counter(self) -> None:
+        if self._counter_shown:
+            print("\r\033[K", end="", file=sys.stderr, flush=True)
+            self._counter_shown = False
 
     def announce(self, verb: str, number: int, total: int, step: Step) -> None:
         from ..render.plan import step_target
@@ -180,9 +189,9 @@ class Context:
                 {"schema": "hostpci.error/1", "code": error.code, "exit": int(error.exit),
                  "params": params, "message": text, "hint": hint}
             )  # fmt: skip
-        self.say(self.catalog.text("error.line", text=text))
+        self.say(_indented(self.catalog.text("error.line", text=text)))
         if hint:
-            self.say(self.catalog.text("error.hint", text=hint))
+            self.say(_indented(self.catalog.text("error.hint", text=hint)))
 
     def confirm(self) -> bool:
         """Ask; without a terminal ``--yes`` must have been said."""
@@ -197,3 +206,19 @@ class Context:
 def printable(text: str) -> str:
     """Text without control characters: what a guest or a capture says must not drive a terminal."""
     return "".join(char if char.isprintable() or char in "\n\t" else "�" for char in text)
+
+
+def one_line(text: str) -> str:
+    """Printable text that is one line: a name from a capture must not forge a line of ours."""
+    return printable(text).replace("\n", "�")
+
+
+def _lines_joined(params: dict[str, object]) -> dict[str, object]:
+    return {
+        key: one_line(value) if isinstance(value, str) else value for key, value in params.items()
+    }
+
+
+def _indented(text: str) -> str:
+    """An error may show a difference or what a program said; only its first line is ours."""
+    return text.replace("\n", "\n    ")

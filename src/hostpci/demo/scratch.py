@@ -3,33 +3,58 @@
 from __future__ import annotations
 
 import base64
+import errno
 import hashlib
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from ..errors import CorruptError
+
+# What a capture that contradicts itself meets; a full disk is no fault of the capture
+_CONTRADICTIONS = {
+    errno.EEXIST, errno.EISDIR, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.EINVAL,
+    errno.ENOENT,
+}  # fmt: skip
 
 
 def unpack(capture: dict[str, Any], directory: str) -> None:
     """Write files, links and directories of a capture below ``directory`` (must be empty).
 
-    Raises CorruptError for a link that would lead out of it: a capture is untrusted.
+    Raises CorruptError for what would lead out of it or cannot be: a capture is untrusted.
     """
     base = os.path.realpath(directory)
-    for path in sorted(capture["links"], key=lambda each: (each.count("/"), each)):
-        _link(base, path, capture["links"][path])
+    _lay_links(base, capture)
     for path, names in capture["directories"].items():
-        _directory(base, path, [n for n in names if not _is_known(capture, f"{path}/{n}")])
+        with _laying_out(path):
+            _directory(base, path, [n for n in names if not _is_known(capture, path, n)])
     for path, text in capture["files"].items():
-        _write(base, path, text.encode("utf-8", "surrogateescape"))
+        with _laying_out(path):
+            _write(base, path, text.encode("utf-8", "surrogateescape"))
     for path, text in capture["binary"].items():
-        _write(base, path, base64.b64decode(text))
+        with _laying_out(path):
+            _write(base, path, base64.b64decode(text))
     present = [path for path, found in capture["exists"].items() if found]
     for path in (*present, *capture["times"]):
-        if not os.path.exists(_inside(base, path)):
-            _write(base, path, b"")
+        with _laying_out(path):
+            if not os.path.exists(_inside(base, path)):
+                _write(base, path, b"")
     for path, stamp_ns in capture["times"].items():
-        os.utime(_inside(base, path), ns=(stamp_ns, stamp_ns))
+        with _laying_out(path):
+            os.utime(_inside(base, path), ns=(stamp_ns, stamp_ns))
+
+
+@contextmanager
+def _laying_out(path: str) -> Iterator[None]:
+    try:
+        yield
+    except (ValueError, OverflowError) as error:
+        raise CorruptError("capture-corrupt", path=path, reason=str(error)[:200]) from error
+    except OSError as error:
+        if error.errno not in _CONTRADICTIONS:
+            raise
+        raise CorruptError("capture-corrupt", path=path, reason=error.strerror) from error
 
 
 def _directory(base: str, path: str, unknown: list[str]) -> None:
@@ -39,28 +64,51 @@ def _directory(base: str, path: str, unknown: list[str]) -> None:
         os.makedirs(_inside(base, f"{path}/{name}"), exist_ok=True)
 
 
-def _is_known(capture: dict[str, Any], path: str) -> bool:
+def _is_known(capture: dict[str, Any], directory: str, name: str) -> bool:
+    path = f"{directory.rstrip('/')}/{name}"
     sections = ("files", "binary", "links", "times", "errors", "exists")
     return any(path in capture[section] for section in sections)
 
 
 def _inside(base: str, path: str) -> str:
+    """Where ``path`` of the capture lies, with every link on the way followed."""
     resolved = os.path.realpath(base + path)
-    if not resolved.startswith(base + "/"):
+    if resolved != base and not resolved.startswith(base + "/"):
         raise CorruptError("capture-corrupt", path=path, reason="leads out of the tree")
     return resolved
 
 
+def _lay_links(base: str, capture: dict[str, Any]) -> None:
+    """Make the links, then what they point at: only all of them together say where one leads."""
+    links = sorted(capture["links"], key=lambda each: (each.count("/"), each))
+    for path in links:
+        with _laying_out(path):
+            _link(base, path, capture["links"][path])
+    targets = {}
+    for path in links:
+        with _laying_out(path):
+            targets[path] = _inside(base, path)
+            if targets[path] == base:
+                raise CorruptError("capture-corrupt", path=path, reason="leads to the top")
+    files = set()
+    for path in (*capture["files"], *capture["binary"], *capture["times"]):
+        with _laying_out(path):
+            files.add(_inside(base, path))
+    for path, target in targets.items():
+        if target not in files:
+            with _laying_out(path):
+                os.makedirs(target, exist_ok=True)
+
+
 def _link(base: str, path: str, target: str) -> None:
-    parent, name = _inside(base, path.rpartition("/")[0] or "/."), path.rpartition("/")[2]
-    os.makedirs(parent, exist_ok=True)
-    where = f"{parent}/{name}"
-    pointed_at = os.path.normpath(os.path.join(parent, target))
-    if target.startswith("/") or not pointed_at.startswith(base + "/"):
+    parent, _, name = path.rpartition("/")
+    parent = _inside(base, parent)
+    if target.startswith("/"):
         raise CorruptError("capture-corrupt", path=path, reason="link leads out of the tree")
-    os.makedirs(pointed_at, exist_ok=True)
-    if not os.path.lexists(where):
-        os.symlink(target, where)
+    os.makedirs(parent, exist_ok=True)
+    # Two paths may be one place: the driver of two devices has one link to its module
+    if not os.path.lexists(f"{parent}/{name}"):
+        os.symlink(target, f"{parent}/{name}")
 
 
 def _write(base: str, path: str, content: bytes) -> None:

@@ -8,6 +8,7 @@ from ..host.root import Keep, Root
 from ..model.pci import Unmeasured
 
 _ABSENT = {errno.ENOENT, errno.ENOTDIR}
+_MAX_DIGITS = 20
 
 
 class Look:
@@ -40,13 +41,25 @@ class Look:
             self._note_error(path, error)
             return None
 
+    def binary(self, path: str) -> bytes | None:
+        try:
+            return self.root.read_bytes(path)
+        except OSError as error:
+            self._note_error(path, error)
+            return None
+
     def number(self, path: str, base: int = 10) -> int | None:
         text = self.text(path)
-        try:
-            return None if text is None else int(text, base)
-        except ValueError:
-            self.note(path, f"not a number: {text!r}")
+        if text is None:
             return None
+        try:
+            # No number in sysfs is longer; int() and str() refuse some that a capture could hold
+            if len(text) <= _MAX_DIGITS:
+                return int(text, base)
+        except ValueError:
+            pass
+        self.note(path, f"not a number: {text[:_MAX_DIGITS]!r}")
+        return None
 
     def lines(self, path: str, keep: Keep) -> tuple[str, ...] | None:
         try:

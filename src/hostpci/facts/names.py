@@ -17,6 +17,7 @@ PCI_IDS = "/usr/share/misc/pci.ids"
 _FIELD = r"(\*|[0-9A-F]{8})"
 _BYTE = r"(\*|[0-9A-F]{2})"
 _ALIAS = re.compile(rf"pci:v{_FIELD}d{_FIELD}sv{_FIELD}sd{_FIELD}bc{_BYTE}sc{_BYTE}i{_BYTE}\*?")
+_ALIAS_WORDS = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,28 +86,30 @@ def read_candidates(look: Look, release: str, aliases: Sequence[str]) -> dict[st
     def keep(lines: Iterable[str]) -> Iterator[str]:
         for line in lines:
             if line.startswith("alias pci:v") and _vendor_of(line) in vendors:
-                pattern = _alias_fields(line)
+                pattern, _ = _alias_fields(line)
                 if pattern and any(_matches(pattern, fields) for fields in present.values()):
                     yield line
 
     kept = look.lines(f"/lib/modules/{release}/modules.alias", keep) or ()
     found: dict[str, set[str]] = {alias: set() for alias in aliases}
     for line in kept:
-        pattern = _alias_fields(line)
+        pattern, module = _alias_fields(line)
         for alias, fields in present.items():
             if pattern and _matches(pattern, fields):
-                found[alias].add(line.split()[2].replace("-", "_"))
+                found[alias].add(module)
     return {alias: tuple(sorted(modules)) for alias, modules in found.items()}
 
 
 def _vendor_of(line: str) -> str:
-    start = len("alias pci:v")
-    return "*" if line[start] == "*" else line[start : start + 8]
+    vendor = line.removeprefix("alias pci:v")
+    return "*" if vendor.startswith("*") else vendor[:8]
 
 
-def _alias_fields(line: str) -> tuple[str, ...] | None:
-    match = _ALIAS.fullmatch(line.split()[1])
-    return match.groups() if match else None
+def _alias_fields(line: str) -> tuple[tuple[str, ...], str]:
+    """Fields and module of ``alias PATTERN MODULE``; no fields if the line is not that."""
+    words = line.split()
+    match = _ALIAS.fullmatch(words[1]) if len(words) == _ALIAS_WORDS else None
+    return (match.groups(), words[2].replace("-", "_")) if match else ((), "")
 
 
 def _matches(pattern: tuple[str, ...], fields: tuple[str, ...]) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from ..model.address import is_function, last_function_in
 from ..model.pci import Bar, Identity, Inventory, IommuGroup, Link, PciFunction, Use, UseKind
 from .look import Look
@@ -16,6 +18,10 @@ _IORESOURCE_MEM = 0x200
 _IORESOURCE_PREFETCH = 0x2000
 _IORESOURCE_MEM_64 = 0x100000
 _BARS = 6
+_ADDRESS = r"(?:0x)?([0-9a-f]{1,16})"
+_RESOURCE = re.compile(rf"\s*{_ADDRESS}\s+{_ADDRESS}\s+{_ADDRESS}\s*", re.IGNORECASE)
+# str.isdigit() knows digits that int() does not
+_GROUP = re.compile(r"[0-9]{1,10}")
 
 
 def read_inventory(look: Look) -> Inventory:
@@ -80,11 +86,11 @@ def _read_function(
         driver_module=look.link_name(f"{base}/driver/module") if driver else None,
         driver_override=None if override in (None, "", "(null)") else override,
         modules=modules,
-        iommu_group=int(group) if group and group.isdigit() else None,
+        iommu_group=int(group) if group and _GROUP.fullmatch(group) else None,
         reset_methods=tuple((look.text(f"{base}/reset_method") or "").split()),
         power_state=look.text(f"{base}/power_state"),
         link=_read_link(look, base),
-        bars=parse_bars(look.text(f"{base}/resource") or ""),
+        bars=_read_bars(look, f"{base}/resource"),
         boot_vga=None if boot_vga is None else boot_vga == 1,
         # PVE's own test for "leave it alone" (PVE::SysFSTools pci_dev_group_bind_to_vfio)
         is_bridge=look.exists(f"{base}/pci_bus"),
@@ -111,11 +117,25 @@ def _read_link(look: Look, base: str) -> Link | None:
     )
 
 
+def _read_bars(look: Look, path: str) -> tuple[Bar, ...]:
+    try:
+        return parse_bars(look.text(path) or "")
+    except ValueError as error:
+        look.note(path, str(error))
+        return ()
+
+
 def parse_bars(resource: str) -> tuple[Bar, ...]:
-    """Parse sysfs ``resource``: lines of start, end, flags; a BAR that is not there is zero."""
+    """Parse sysfs ``resource``: lines of start, end, flags; a BAR that is not there is zero.
+
+    Raises ValueError for anything else.
+    """
     bars = []
     for index, line in enumerate(resource.splitlines()[:_BARS]):
-        start, end, flags = (int(word, 16) for word in line.split())
+        match = _RESOURCE.fullmatch(line)
+        if match is None:
+            raise ValueError(f"not start, end and flags: {line[:60]!r}")
+        start, end, flags = (int(word, 16) for word in match.groups())
         if flags & (_IORESOURCE_IO | _IORESOURCE_MEM):
             bars.append(
                 Bar(
@@ -131,7 +151,7 @@ def parse_bars(resource: str) -> tuple[Bar, ...]:
 
 
 def read_groups(look: Look) -> tuple[IommuGroup, ...]:
-    numbers = sorted(int(name) for name in look.names(_GROUPS) if name.isdigit())
+    numbers = sorted(int(name) for name in look.names(_GROUPS) if _GROUP.fullmatch(name))
     return tuple(_read_group(look, number) for number in numbers)
 
 

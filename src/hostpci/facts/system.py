@@ -68,7 +68,7 @@ def read_kernel(look: Look) -> KernelFacts:
         return (line for line in lines if "/vfio-pci.ko" in line.partition(":")[0])
 
     def names(lines: Iterable[str]) -> Iterator[str]:
-        return (line.split()[0] for line in lines)
+        return (line.split()[0] for line in lines if line.strip())
 
     config = look.lines(f"/boot/config-{release}", asked)
     modules = look.lines(f"/lib/modules/{release}/modules.dep", vfio_pci)
@@ -141,8 +141,5 @@ def read_loader(look: Look) -> LoaderFacts:
 
 def _loader_info(look: Look) -> str:
     """The LoaderInfo variable (systemd's Boot Loader Interface): UTF-16 after 4 bytes."""
-    try:
-        raw = look.root.read_bytes(_LOADER_INFO)
-    except OSError:
-        return ""
+    raw = look.binary(_LOADER_INFO) or b""
     return raw[_EFIVAR_ATTRIBUTE_BYTES:].decode("utf-16-le", "replace").rstrip("\0")

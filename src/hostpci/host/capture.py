@@ -41,7 +41,9 @@ class CaptureRoot(Root):
     def _raise_recorded_error(self, path: str) -> None:
         name = self.data["errors"].get(path)
         if name is not None:
-            number = getattr(errno, name, errno.EIO)
+            number = getattr(errno, name, None)
+            # The module holds more than numbers, and a capture may say any word
+            number = number if isinstance(number, int) else errno.EIO
             raise OSError(number, os.strerror(number), path)
 
     def read_bytes(self, path: str) -> bytes:
@@ -73,6 +75,7 @@ class CaptureRoot(Root):
             return True
         if self.data["errors"].get(path) in {"ENOENT", "ENOTDIR"}:
             return False
+        self._raise_recorded_error(path)
         raise NotCapturedError(path)
 
     def modified_ns(self, path: str) -> int:
