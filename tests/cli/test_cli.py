@@ -13,6 +13,7 @@ from hostpci.cli.options import VERBS
 from hostpci.demo.scratch import fingerprint
 from hostpci.host.files import HostFiles
 from hostpci.i18n import Catalog
+from hostpci.planner.plan import _DROPIN_TEXT
 
 from ..hosts import AUDIO, GUIDE_HOST, VGA, RecordedHost
 
@@ -179,7 +180,7 @@ def test_a_saved_plan_is_exactly_what_is_applied(tree: Path, tmp_path: Path) -> 
     call("claim", "01:00", "--yes", root)
     assert call("plan", "-o", plan, root) == 4
     wanted = json.loads(Path(plan).read_text())["steps"][0]["after"]
-    assert call("apply", plan, root) == 5, "a reviewed plan needs no --yes"
+    assert call("apply", plan, "--yes", root) == 5
     assert Path(f"{tree}{RULE}").read_text() == wanted
 
 
@@ -191,7 +192,7 @@ def test_a_stale_plan_is_refused_with_the_difference(
     call("plan", "-o", plan, root)
     Path(f"{tree}{RULE}").write_text("# somebody was faster\n")
     before = fingerprint(str(tree), OURS)
-    assert call("apply", plan, root) == 7
+    assert call("apply", plan, "--yes", root) == 7
     assert "somebody was faster" in capsys.readouterr().err
     assert fingerprint(str(tree), OURS) == before
 
@@ -249,7 +250,7 @@ def test_a_second_run_is_told_to_wait(tree: Path, capsys: pytest.CaptureFixture[
 def test_binding_now_is_refused_off_the_running_host(tree: Path) -> None:
     root = f"--root={tree}"
     call("claim", "01:00", "--yes", root)
-    assert call("apply", "--now", "--yes", root) == 1
+    assert call("apply", "--now", "--yes", root) == 6
     assert call("undo", "--yes", root) == 0
 
 
@@ -268,3 +269,64 @@ def test_a_capture_answers_like_the_host_it_was_made_of(
             texts.append(json.loads(capsys.readouterr().out))
         assert codes[0] == codes[1], words
         assert texts[0] == texts[1], words
+
+
+def test_a_plan_that_binds_now_is_applied_only_when_now_is_said(tree: Path, tmp_path: Path) -> None:
+    root, plan = f"--root={tree}", str(tmp_path / "plan.json")
+    call("claim", "01:00", "--yes", root)
+    call("plan", "--now", "-o", plan, root)
+    before = fingerprint(str(tree), OURS)
+    assert call("apply", plan, "--yes", root) == 2
+    assert fingerprint(str(tree), OURS) == before
+
+
+def test_an_interrupted_run_is_told_of_and_finished_only_when_asked(
+    tree: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root, plan = f"--root={tree}", str(tmp_path / "plan.json")
+    call("claim", "01:00", "--yes", root)
+    call("plan", "-o", plan, root)
+    call("apply", "--yes", root)
+    journal = tree / "var/lib/hostpci/runs/0002.journal"
+    lines = journal.read_bytes().splitlines(keepends=True)
+    journal.write_bytes(b"".join(lines[:-1]))
+    Path(f"{tree}{RULE}").unlink()
+    before = fingerprint(str(tree))
+    monkeypatch.setattr("sys.stdin", io.StringIO())
+    for words, code in ((["plan"], 4), (["apply", "--dry-run"], 4), (["apply"], 2)):
+        capsys.readouterr()
+        assert call(*words, root) == code
+        assert "Run 2" in capsys.readouterr().err
+    assert call("apply", plan, "--yes", root) == 6
+    assert call("claim", "01:00", "--yes", root) == 6
+    assert fingerprint(str(tree)) == before
+
+
+def test_undo_needs_no_claims_file_that_can_be_read(
+    tree: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = f"--root={tree}"
+    call("claim", "01:00", "--yes", root)
+    call("apply", "--yes", root)
+    (tree / "etc/hostpci.toml").write_text("oops [")
+    assert call("undo", "--yes", root) == 7
+    assert call("undo", "--skip-changed", "--yes", root) == 0
+    assert "left as it is, somebody changed it since: /etc/hostpci.toml" in capsys.readouterr().err
+    assert not Path(f"{tree}{RULE}").exists()
+
+
+def test_a_refused_claim_leaves_nothing_behind(tree: Path) -> None:
+    assert call("claim", "05:00", "--yes", f"--root={tree}") == 2
+    assert not (tree / "var/lib/hostpci").exists()
+
+
+def test_releasing_the_last_claim_takes_back_the_word_that_only_claims_needed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tree = tmp_path / "intel"
+    host = RecordedHost().as_intel_default_off()
+    host.with_file("/etc/default/grub.d/90-hostpci.cfg", _DROPIN_TEXT).tree(tree)
+    assert call("plan", f"--root={tree}") == 4
+    out = capsys.readouterr().out
+    assert "remove intel_iommu=on again" in out
+    assert "update-grub" in out

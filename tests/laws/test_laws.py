@@ -72,14 +72,32 @@ def test_every_document_survives_json(model: type, data: st.DataObject) -> None:
     assert open_document(model, "any/1", json.loads(text), "test") == value
 
 
+def named(entry: Entry) -> Entry:
+    """The entry with names of the only form that the journal makes and accepts."""
+    if isinstance(entry, journal_model.Intent | journal_model.UndoIntent):
+        temporary = ".hostpci-0123456789abcdef.tmp" if entry.temporary else ""
+        entry = dataclasses.replace(entry, temporary=temporary)
+    if isinstance(entry, journal_model.Intent):
+        before = tuple(
+            dataclasses.replace(image, kept="0" * 64 if image.kept else None)
+            for image in entry.before
+        )
+        entry = dataclasses.replace(entry, before=before)
+    return entry
+
+
 @SLOW
-@given(entry=st.one_of(*(values(each) for each in typing.get_args(Entry))))
+@given(entry=st.one_of(*(values(each) for each in typing.get_args(Entry))).map(named))
 def test_every_journal_entry_survives_its_line(entry: Entry) -> None:
     assert _parse(_line(entry).rstrip(b"\n"), "test") == entry
 
 
 @SLOW
-@given(entry=values(journal_model.Intent), position=st.integers(0, 10_000), bit=st.integers(0, 7))
+@given(
+    entry=values(journal_model.Intent).map(named),
+    position=st.integers(0, 10_000),
+    bit=st.integers(0, 7),
+)
 def test_one_flipped_bit_in_a_journal_line_is_noticed(
     entry: Entry, position: int, bit: int
 ) -> None:

@@ -10,11 +10,14 @@ import pytest
 from hostpci.checks.registry import require_assignable, run_checks
 from hostpci.errors import UsageError
 from hostpci.facts.claims import PATH as CLAIMS
+from hostpci.facts.claims import with_claim
 from hostpci.model.finding import Finding, Findings, Level, Outcome
 from hostpci.model.rule import rule_path
+from hostpci.planner.plan import make_plan
 
 from ..hosts import AUDIO, DEVICES, SLOT, VGA, RecordedHost
 from .support import (
+    claim_of,
     claimed,
     codes,
     existing,
@@ -459,6 +462,22 @@ def test_a_slot_that_cannot_be_given_away_is_a_wrong_call(
 def test_a_bridge_of_the_board_belongs_to_the_host(guide: RecordedHost, slot: str) -> None:
     with pytest.raises(UsageError, match="is-a-bridge"):
         require_assignable(guide.facts(), slot)
+
+
+def bridge_claimed(guide: RecordedHost) -> RecordedHost:
+    """A claims file written by hand, or bus numbers that moved: the slot holds a bridge."""
+    return guide.with_file(CLAIMS, with_claim(None, claim_of(guide.facts(), "0000:00:08")))
+
+
+def test_a_claimed_slot_that_holds_a_bridge_is_a_finding_that_blocks(guide: RecordedHost) -> None:
+    found = run_checks(bridge_claimed(guide).facts(), "0000:00:08")
+    assert "is-a-bridge" in [each.code for each in found.blocking]
+
+
+def test_a_claim_of_a_bridge_is_refused_by_the_plan(guide: RecordedHost) -> None:
+    plan = make_plan(bridge_claimed(guide).facts())
+    assert "is-a-bridge" in [each.code for each in plan.refusals]
+    assert plan.steps == ()
 
 
 # not measured is not the same as good

@@ -214,3 +214,44 @@ def test_a_comment_below_the_last_claim_is_kept() -> None:
     left = without_claim(text, SLOT)
     assert left is not None
     assert "ask Ann" in left
+
+
+@pytest.mark.parametrize("text", ["claim = []\n", "claim = [\n]\n# mine\n"])
+def test_a_claim_is_never_added_to_what_it_would_break(text: str) -> None:
+    assert parse_claims(text) == ()
+    with pytest.raises(CorruptError, match=r"\[\[claim\]\] blocks") as caught:
+        with_claim(text, claim())
+    assert caught.value.code == "claims-unparseable"
+
+
+def test_a_slot_is_not_claimed_twice_by_an_edit() -> None:
+    with pytest.raises(CorruptError):
+        with_claim(BLOCK, claim())
+
+
+CRLF_BLOCK = BLOCK.replace("\n", "\r\n")
+
+
+@pytest.mark.parametrize("head", ["[[claim]]", "[[claim]] # the display", "  [[ claim ]]\t"])
+def test_a_claim_can_be_taken_out_of_a_file_of_another_system(head: str) -> None:
+    foreign = "# mine\r\n"
+    text = f"{foreign}\r\n{CRLF_BLOCK.replace('[[claim]]', head)}"
+    assert [each.slot for each in parse_claims(text)] == [SLOT]
+    assert without_claim(text, SLOT) == foreign
+
+
+@pytest.mark.parametrize("foreign", ["# mine\r\n", CRLF_BLOCK, "\r\n", "# no end\r\n# of line"])
+def test_a_new_claim_ends_its_lines_as_the_file_does(foreign: str) -> None:
+    added = with_claim(foreign, claim(OTHER_SLOT))
+    assert added.startswith(foreign)
+    assert added.count("\n") == added.count("\r\n")
+    assert claim(OTHER_SLOT) in parse_claims(added)
+    left = without_claim(added, OTHER_SLOT)
+    assert left is not None
+    assert left.rstrip("\r\n") == foreign.rstrip("\r\n")
+
+
+def test_a_comment_with_an_odd_line_end_stays() -> None:
+    """Only a line feed ends a line of TOML."""
+    text = f"{BLOCK}# see\u2028below\n"
+    assert without_claim(text, SLOT) == "# see\u2028below\n"

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import base64
+
+import pytest
+
+from hostpci.errors import CorruptError, Exit
 from hostpci.model.facts import InitramfsImage
 from hostpci.model.rule import rule_path
 
@@ -92,3 +97,16 @@ def test_only_our_own_rule_files_are_read_as_rules(guide: RecordedHost) -> None:
 def test_an_image_knows_its_kernel(guide: RecordedHost) -> None:
     (found,) = guide.facts().images
     assert (found.path, found.release) == (image_path(guide), guide.release)
+
+
+@pytest.mark.parametrize("path", [rule_path(SLOT), "/etc/default/grub.d/90-hostpci.cfg"])
+def test_a_file_of_ours_that_is_no_text_any_more_is_named(guide: RecordedHost, path: str) -> None:
+    """Read as something else, it would never be what the plan expects to find."""
+    guide.with_file(path, "")
+    del guide.data["files"][path]
+    guide.data["binary"][path] = base64.b64encode(b"# \xff\n").decode()
+    with pytest.raises(CorruptError) as caught:
+        guide.facts()
+    assert caught.value.code == "rule-unreadable"
+    assert caught.value.params == {"path": path}
+    assert caught.value.exit is Exit.CORRUPT

@@ -154,3 +154,18 @@ def test_what_is_no_number_is_remembered_in_short(
     (gap,) = look.gaps
     assert gap.what == "/etc/number"
     assert len(gap.why) < 50
+
+
+def test_what_is_no_file_is_an_error_and_no_wait(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    for root, path in ((TreeRoot(str(tmp_path)), "/fifo"), (TreeRoot("/"), "/dev/zero")):
+        look = Look(root)
+        assert look.raw(path) is None
+        assert [gap.why for gap in look.gaps] == ["EINVAL"]
+
+
+def test_what_the_kernel_makes_up_is_a_file() -> None:
+    look = Look(TreeRoot("/"))
+    assert look.raw("/proc/self/mounts")
+    assert look.raw("/proc/cmdline") is not None
+    assert look.gaps == ()

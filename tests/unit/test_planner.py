@@ -50,7 +50,12 @@ def rebuild_of(host: RecordedHost) -> CommandStep:
     return CommandStep(
         code="initramfs-rebuild",
         argv=("update-initramfs", "-u", "-k", host.release),
-        touches=(image_path(host), f"/var/lib/initramfs-tools/{host.release}"),
+        touches=(
+            image_path(host),
+            f"{image_path(host)}.new",
+            f"{image_path(host)}.dpkg-bak",
+            f"/var/lib/initramfs-tools/{host.release}",
+        ),
     )
 
 

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import threading
+import time
 from pathlib import Path
 
 import pytest
 
 from hostpci.cli.context import ReadingRunner
 from hostpci.errors import EnvironmentFault
-from hostpci.host.runner import RealRunner, RefusingRunner
+from hostpci.host.runner import RealRunner, RefusingRunner, Runner
 
 pytestmark = pytest.mark.processes
 
@@ -51,7 +54,12 @@ def test_a_program_that_does_not_end_is_ended_with_its_children() -> None:
     assert ticks, "progress is reported while it runs"
 
 
-def test_an_interrupt_waits_for_the_program_to_end(tmp_path: Path) -> None:
+def test_an_interrupt_waits_for_the_program_to_end(
+    tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    # A test run in the background of a shell ignores SIGINT.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    request.addfinalizer(lambda: signal.signal(signal.SIGINT, before))
     done = tmp_path / "done"
     threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT)).start()
     with pytest.raises(KeyboardInterrupt):
@@ -72,3 +80,50 @@ def test_facts_are_collected_with_programs_that_only_look(argv: list[str]) -> No
 def test_no_program_of_this_machine_speaks_for_another_root() -> None:
     with pytest.raises(EnvironmentFault, match="command-not-here"):
         RefusingRunner().run(["true"], timeout_s=30)
+
+
+@pytest.mark.parametrize("error", [OSError(5, "EIO"), ValueError("closed"), KeyboardInterrupt()])
+def test_a_program_is_waited_for_whatever_becomes_of_the_talk_about_it(
+    error: BaseException, tmp_path: Path
+) -> None:
+    done = tmp_path / "done"
+
+    def lost(_program: str, _elapsed_s: float) -> None:
+        raise error
+
+    try:
+        RealRunner(lost).run(["sh", "-c", f"sleep 1.5; touch {done}"], timeout_s=30)
+    except KeyboardInterrupt:
+        assert isinstance(error, KeyboardInterrupt)
+    assert done.exists()
+
+
+def test_a_program_holds_the_lock_as_long_as_it_runs(tmp_path: Path) -> None:
+    """Also when we are killed: the next run must not start beside it."""
+    code = (
+        "import fcntl, os, sys; sys.path.insert(0, sys.argv[1])\n"
+        "from hostpci.host.runner import RealRunner\n"
+        "lock = os.open(sys.argv[2], os.O_RDWR | os.O_CREAT)\n"
+        "fcntl.flock(lock, fcntl.LOCK_EX)\n"
+        "runner = RealRunner()\n"
+        "runner.keep_open = (lock,)\n"
+        "runner.run(['sh', '-c', 'echo > ' + sys.argv[3] + '; sleep 1.5'], timeout_s=30)\n"
+    )
+    lock, started = tmp_path / "lock", tmp_path / "started"
+    source = str(Path(__file__).parents[2] / "src")
+    with subprocess.Popen(
+        [sys.executable, "-IS", "-c", code, source, str(lock), str(started)]
+    ) as ours:
+        while not started.exists():
+            assert ours.poll() is None
+            time.sleep(0.01)
+        ours.kill()
+        ours.wait()
+        got_it = ["flock", "--nonblock", str(lock), "true"]
+        assert subprocess.run(got_it, check=False).returncode == 1
+        assert subprocess.run(["flock", "-w", "20", str(lock), "true"], check=False).returncode == 0
+
+
+def test_every_runner_can_be_told_what_to_keep_open() -> None:
+    assert Runner.keep_open == ()
+    assert RefusingRunner().keep_open == ()

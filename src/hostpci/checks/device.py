@@ -14,6 +14,17 @@ _VGA_CLASS = 0x0300
 _USE_SOURCES = ("/proc/self/mounts", "/sys/class/block", "/sys/class/net")
 
 
+def bridges_of(facts: Facts, slot: str) -> list[PciFunction]:
+    functions = facts.inventory.of_slot(slot)
+    return [each for each in functions if each.is_bridge or each.is_of_the_board]
+
+
+def check_kind(facts: Facts, slot: str) -> Iterator[Finding]:
+    """A claims file can name anything, and bus numbers move."""
+    for each in bridges_of(facts, slot):
+        yield fails("is-a-bridge", Level.FAIL, each.address, blocks=True)
+
+
 def check_identity(facts: Facts, slot: str) -> Iterator[Finding]:
     """A claim names who must sit there; anybody else is not bound (Law of the rule file)."""
     claim = facts.claims.of_slot(slot)

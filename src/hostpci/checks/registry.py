@@ -19,6 +19,7 @@ CHECKS: tuple[Check, ...] = (
     platform.check_interrupt_remapping,
     platform.check_vfio_module,
     platform.check_loader,
+    device.check_kind,
     device.check_identity,
     device.check_group,
     device.check_group_strangers,
@@ -37,7 +38,7 @@ CHECKS: tuple[Check, ...] = (
 
 
 def run_checks(facts: Facts, slot: str) -> Findings:
-    """All findings about one slot. Raises UsageError if there is no such slot, or a bridge."""
+    """All findings about one slot. Raises UsageError if it is neither there nor claimed."""
     require_assignable(facts, slot)
     return Findings(
         slot=slot, findings=tuple(finding for check in CHECKS for finding in check(facts, slot))
@@ -45,10 +46,15 @@ def run_checks(facts: Facts, slot: str) -> Findings:
 
 
 def require_assignable(facts: Facts, slot: str) -> None:
-    """Raise UsageError unless the slot is there (or claimed) and holds no bridge."""
+    """Raise UsageError unless the slot is there and holds no bridge.
+
+    About a slot that is claimed all can be asked: what sits there may have changed since.
+    """
+    if facts.claims.of_slot(slot) is not None:
+        return
     functions = facts.inventory.of_slot(slot)
-    if not functions and facts.claims.of_slot(slot) is None:
+    if not functions:
         raise UsageError("no-such-device", address=slot)
-    bridges = [each.address for each in functions if each.is_bridge or each.is_of_the_board]
+    bridges = device.bridges_of(facts, slot)
     if bridges:
-        raise UsageError("is-a-bridge", address=bridges[0])
+        raise UsageError("is-a-bridge", address=bridges[0].address)

@@ -31,7 +31,7 @@ class Change:
         from ..executor.journal import Journal
 
         machine = context.machine()
-        with exclusive(machine.files):
+        with exclusive(machine):
             if Journal(machine.files).interrupted():
                 raise PartialError("interrupted-run", verb=self._verb)
             step = make_step(context.facts())
@@ -48,7 +48,7 @@ class Change:
     def _show(self, step: FileStep | None) -> None:
         plan = Plan(steps=() if step is None else (step,))
         if self._context.args.json:
-            self._context.json(document("hostpci.plan/1", plan))
+            self._context.json(document("hostpci.plan/1", plan))  # an error takes its place
             return
         from ..render.plan import render_steps
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import sys
 
-from ..errors import EnvironmentFault, NotPermittedError, ToolError, UsageError
+from ..errors import EnvironmentFault, Exit, NotPermittedError, ToolError, UsageError
 from ..host.root import Root, TreeRoot
 from ..host.runner import Completed, RealRunner, RefusingRunner, Runner
+from .streams import is_terminal, put
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -39,15 +40,17 @@ class ReadingRunner(Runner):
 
 
 class Context:
-    """One call. stdout is data, stderr is talk."""
+    """One call. stdout is data, stderr is talk; losing either never stops what is going on."""
 
     def __init__(self, args: Namespace, catalog: Catalog) -> None:
         self.args = args
         self.catalog = catalog
-        self._color = sys.stdout.isatty() and not args.json
-        self._talks_to_person = sys.stderr.isatty()
+        self._color = is_terminal(sys.stdout) and not args.json
+        self._talks_to_person = is_terminal(sys.stderr)
         self._capture: dict[str, Any] | None = None
         self._counter_shown = False
+        self._document: dict[str, Any] | None = None
+        self._lost: OSError | None = None
 
     # what to look at
 
@@ -97,6 +100,12 @@ class Context:
 
         return collect(self.root(), self.runner())
 
+    def facts_without_claims(self) -> Facts:
+        """For undo, which must work whatever has become of the claims file."""
+        from ..facts.collect import collect
+
+        return collect(self.root(), self.runner(), with_claims=False)
+
     def history(self) -> History:
         if self.option("host"):
             from ..errors import CorruptError
@@ -138,20 +147,36 @@ class Context:
         color = _COLORS.get(level, "1" if level == "HEAD" else "")
         self._clear_counter()
         clean = one_line(text)
-        print(f"\033[{color}m{clean}\033[0m" if color and self._color else clean)
+        self.write(f"\033[{color}m{clean}\033[0m\n" if color and self._color else f"{clean}\n")
+
+    def write(self, data: str) -> None:
+        """Data as it is. After the first failure nothing more is written; ``finish`` tells."""
+        if self._lost is None:
+            self._lost = put(sys.stdout, data, flush=False)
 
     def json(self, document: dict[str, Any]) -> None:
-        import json
+        """Set the one document of a call with ``--json``; the last one is printed at the end."""
+        self._document = document
 
-        print(json.dumps(document, indent=2, ensure_ascii=False))
+    def finish(self, code: int) -> int:
+        """Print what is still to be printed; the exit code, now that stdout is known.
+
+        A reader that went away has seen enough. What changes the host keeps its own code.
+        """
+        if self._document is not None and self.args.json:
+            import json
+
+            self.write(json.dumps(self._document, indent=2) + "\n")
+        self._lost = self._lost or put(sys.stdout, "")
+        if self._lost is None or isinstance(self._lost, BrokenPipeError):
+            return code
+        self._say_error("output-lost", reason=self._lost.strerror)
+        return code if self.option("dry_run") is False else Exit.FAILED
 
     def say(self, text: str) -> None:
-        """Talk: what is going on. A terminal that went away must not stop a half-done run."""
+        """Talk: what is going on."""
         self._clear_counter()
-        try:
-            print(printable(text), file=sys.stderr, flush=True)
-        except OSError:
-            return
+        put(sys.stderr, f"{printable(text)}\n")
 
     def tell(self, code: str, **params: object) -> None:
         self.say(self.catalog.text(code, **_lines_joined(params)))
@@ -160,47 +185,53 @@ class Context:
         """Progress of a long program: a counter on a terminal, a line a minute elsewhere."""
         if self._talks_to_person:
             text = self.catalog.text("progress.running", program=program, seconds=round(elapsed_s))
-            print(f"\r{one_line(text)}\033[K", end="", file=sys.stderr, flush=True)
+            put(sys.stderr, f"\r{one_line(text)}\033[K")
             self._counter_shown = True
         elif round(elapsed_s) % 60 == 2:  # noqa: PLR2004  (first at two seconds)
             self.tell("progress.running", program=program, seconds=round(elapsed_s))
 
     def _clear_counter(self) -> None:
         if self._counter_shown:
-            print("\r\033[K", end="", file=sys.stderr, flush=True)
+            put(sys.stderr, "\r\033[K")
             self._counter_shown = False
 
     def announce(self, verb: str, number: int, total: int, step: Step) -> None:
         from ..render.plan import step_target
 
-        title = self.catalog.text(f"step.{step.code}")
+        title = self.catalog.step_text(step.code)
         self.tell(
             f"progress.{verb}", number=number, total=total, title=title, target=step_target(step)
         )
 
     def show_error(self, error: ToolError) -> None:
-        code = f"error.{error.code}"
-        text, hint = self.catalog.text(code, **error.params), ""
-        if self.catalog.has(f"{code}.hint"):
-            hint = self.catalog.text(f"{code}.hint", **error.params)
-        if self.args.json:
-            params = {key: str(value) for key, value in error.params.items()}
-            self.json(
-                {"schema": "hostpci.error/1", "code": error.code, "exit": int(error.exit),
-                 "params": params, "message": text, "hint": hint}
-            )  # fmt: skip
+        text, hint = self._say_error(error.code, **error.params)
+        params = {key: str(value) for key, value in error.params.items()}
+        self.json(
+            {"schema": "hostpci.error/1", "code": error.code, "exit": int(error.exit),
+             "params": params, "message": text, "hint": hint}
+        )  # fmt: skip
+
+    def _say_error(self, code: str, **params: object) -> tuple[str, str]:
+        """Returns the text and the hint."""
+        text, hint = self.catalog.text(f"error.{code}", **params), ""
+        if self.catalog.has(f"error.{code}.hint"):
+            hint = self.catalog.text(f"error.{code}.hint", **params)
         self.say(_indented(self.catalog.text("error.line", text=text)))
         if hint:
             self.say(_indented(self.catalog.text("error.hint", text=hint)))
+        return text, hint
 
     def confirm(self) -> bool:
         """Ask; without a terminal ``--yes`` must have been said."""
         if self.option("yes"):
             return True
-        if not sys.stdin.isatty():
+        if not is_terminal(sys.stdin):
             raise UsageError("needs-yes")
         self.say(self.catalog.text("confirm.question"))
-        return sys.stdin.readline().strip().lower() in {"y", "yes", "j", "是"}
+        try:
+            return sys.stdin.readline().strip().lower() in {"y", "yes", "j", "是"}
+        except (OSError, ValueError):
+            return False  # the terminal is gone, or what came is no text
 
 
 def printable(text: str) -> str:

@@ -6,46 +6,67 @@ import os
 import sys
 
 from .. import __version__
-from ..errors import Exit, ToolError
+from ..errors import Exit, ToolError, UsageError
 from ..i18n import Catalog, choose_language
 from .options import VERBS, Option, Verb, verb_named
+from .streams import fill_closed, put, settle
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
     from collections.abc import Sequence
+    from typing import NoReturn
+
+    from .context import Context
 
 
 def entry() -> int:
     """Entry point of the launcher and of the installed command."""
+    fill_closed()
     for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(errors="replace")  # type: ignore[union-attr]
-    try:
-        code = main(sys.argv[1:])
-        sys.stdout.flush()
-    except BrokenPipeError:
-        # The reader went away (``| head``): nothing is wrong, and nothing can be said.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return Exit.OK
+        if stream is not None:
+            stream.reconfigure(errors="replace")  # type: ignore[union-attr]
+    code = main(sys.argv[1:])
+    settle(sys.stdout)
+    settle(sys.stderr)
     return code
 
 
 def main(argv: Sequence[str]) -> int:
-    """Run one command line; returns its exit code and raises nothing but BrokenPipeError."""
+    """Run one command line; returns its exit code and raises nothing."""
     catalog = Catalog(choose_language(_language_in(argv)))
     words = list(argv)
-    if not words or words[0] in ("-h", "--help", "help"):
-        print(general_help(catalog), file=sys.stdout if words else sys.stderr)
-        return Exit.OK if words else Exit.USAGE
-    if words[0] == "--version":
-        print(f"hostpci {__version__}")
-        return Exit.OK
-    verb = verb_named(words[0])
-    if verb is None:
-        print(catalog.text("error.no-such-verb", verb=_printable(words[0])), file=sys.stderr)
+    if not words:
+        put(sys.stderr, f"{general_help(catalog)}\n")
         return Exit.USAGE
-    args = _parse(verb, words[1:], catalog)
-    return args if isinstance(args, int) else _run(verb, args, catalog)
+    if words[0] in ("-h", "--help", "help"):
+        return _shown(f"{general_help(catalog)}\n")
+    if words[0] == "--version":
+        return _shown(f"hostpci {__version__}\n")
+    try:
+        verb = verb_named(words[0])
+        if verb is None:
+            raise UsageError("no-such-verb", verb=words[0])
+        args = make_parser(verb, catalog).parse_args(words[1:])
+    except UsageError as error:
+        return _refuse(error, words, catalog)
+    except SystemExit:
+        return _shown("")  # --help, which the parser has printed
+    return _run(verb, args, catalog)
+
+
+def _shown(text: str) -> int:
+    """Print text that somebody asked for; the exit code says whether it got there."""
+    error = put(sys.stdout, text)
+    return Exit.OK if error is None or isinstance(error, BrokenPipeError) else Exit.FAILED
+
+
+def _refuse(error: UsageError, words: Sequence[str], catalog: Catalog) -> int:
+    from argparse import Namespace
+
+    from .context import Context
+
+    return _stopped(Context(Namespace(json="--json" in words), catalog), error)
 
 
 def _language_in(argv: Sequence[str]) -> str | None:
@@ -67,19 +88,22 @@ def general_help(catalog: Catalog) -> str:
     return "\n".join(lines)
 
 
-def _parse(verb: Verb, words: Sequence[str], catalog: Catalog) -> Namespace | int:
-    parser = make_parser(verb, catalog)
-    try:
-        return parser.parse_args(words)
-    except SystemExit as stop:
-        return Exit.OK if not stop.code else Exit.USAGE
-
-
 def make_parser(verb: Verb, catalog: Catalog) -> ArgumentParser:
-    """The parser of one verb. Abbreviated options are refused: a script must say what it means."""
+    """The parser of one verb. Abbreviated options are refused: a script must say what it means.
+
+    Wrong words are a UsageError.
+    """
     from argparse import ArgumentParser
 
-    parser = ArgumentParser(
+    class Parser(ArgumentParser):
+        def error(self, message: str) -> NoReturn:
+            put(sys.stderr, self.format_usage())
+            raise UsageError("wrong-words", verb=verb.name, reason=message)
+
+        def print_help(self, file: object = None) -> None:  # noqa: ARG002
+            put(sys.stdout, self.format_help(), flush=False)
+
+    parser = Parser(
         prog=f"hostpci {verb.name}",
         description=catalog.text(f"verb.{verb.name}"),
         allow_abbrev=False,
@@ -108,23 +132,29 @@ def _run(verb: Verb, args: Namespace, catalog: Catalog) -> int:
     module = import_module(f"hostpci.cli.verbs.{verb.name}")
     context = Context(args, catalog)
     try:
-        code: int = module.run(context)
+        return context.finish(module.run(context))
     except ToolError as error:
-        context.show_error(error)
-        return error.exit
-    except BrokenPipeError:
-        raise
+        return _stopped(context, error)
     except KeyboardInterrupt:
-        context.say(catalog.text("error.interrupted"))
-        return Exit.INTERRUPTED
+        return _stopped(context, Interrupted("interrupted"))
     except Exception as error:
         if os.environ.get("HOSTPCI_TRACEBACK"):
             raise
-        context.show_error(
-            ToolError("bug", reason=f"{type(error).__name__}: {_printable(str(error))}")
-        )
-        return Exit.FAILED
-    return code
+        reason = f"{type(error).__name__}: {_printable(str(error))}"
+        return _stopped(context, ToolError("bug", reason=reason))
+
+
+class Interrupted(ToolError):  # noqa: N818  (InterruptedError is a builtin)
+    """Ctrl-C."""
+
+    exit = Exit.INTERRUPTED
+
+
+def _stopped(context: Context, error: ToolError) -> int:
+    """The error's own code, whatever became of stdout."""
+    context.show_error(error)
+    context.finish(error.exit)
+    return error.exit
 
 
 def _printable(text: str) -> str:

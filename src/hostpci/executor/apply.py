@@ -17,7 +17,7 @@ from .. import __version__
 from ..errors import BusyError, ConflictError, EnvironmentFault
 from ..host.files import HostFiles
 from ..host.runner import Runner
-from ..model.journal import Applied, Begin, Done, FileImage, Intent, Run
+from ..model.journal import Applied, Begin, Done, Failed, FileImage, Intent, Run
 from ..model.pci import VFIO
 from ..model.plan import BindStep, CommandStep, FileStep, Plan, Step
 from .bind import bind_to_vfio, driver_of, identity_of, override_of
@@ -44,13 +44,23 @@ def now() -> str:
 
 
 @contextmanager
-def exclusive(files: HostFiles) -> Iterator[None]:
-    """Hold the lock of this root, or raise BusyError."""
+def exclusive(machine: Machine) -> Iterator[None]:
+    """Hold the lock of this root, or raise BusyError.
+
+    Programs that we start inherit the lock: should we be killed, the next run waits for them.
+    """
+    files = machine.files
     files.make_directories(HOME, 0o700)
-    with files.locked(HOME) as got_it:
-        if not got_it:
+    with files.locked(HOME) as descriptor:
+        if descriptor is None:
             raise BusyError("locked", path=HOME)
-        yield
+        machine.runner.keep_open = (descriptor,)
+        try:
+            yield
+        finally:
+            machine.runner.keep_open = ()
+            # Nothing was begun: then nothing of us is left either.
+            files.remove_directory_if_empty(HOME)
 
 
 class Executor:
@@ -74,6 +84,10 @@ class Executor:
         steps = run.begin.plan.steps
         for index, step in enumerate(steps):
             if run.done(index) is None:
+                if isinstance(step, BindStep) and run.begin.boot_id != self._machine.boot_id:
+                    # The boot in between has bound it by its rule, or had a reason not to.
+                    run = self._journal.add(run, Done(step=index))
+                    continue
                 if self._announce:
                     self._announce("apply", index + 1, len(steps), step)
                 run = self._execute(run, index, step)
@@ -111,14 +125,29 @@ class Executor:
         return self._journal.add(run, Done(step=index, after=(self._files.image(step.path),)))
 
     def _command(self, run: Run, index: int, step: CommandStep) -> Run:
-        # After an interruption the copies of the first attempt are the ones to keep.
+        if self._needs_copies(run, index, step):
+            kept = tuple(self._keep(image) for image in self._images(step))
+            intent = Intent(step=index, before=kept, boot_id=self._machine.boot_id)
+            run = self._journal.add(run, intent)
+        try:
+            self._machine.runner.run(step.argv, timeout_s=_COMMAND_TIMEOUT_S)
+        except EnvironmentFault:
+            self._journal.add(run, Failed(step=index, after=self._images(step)))
+            raise
+        return self._journal.add(run, Done(step=index, after=self._images(step)))
+
+    def _images(self, step: CommandStep) -> tuple[FileImage, ...]:
+        return tuple(self._files.image(path) for path in step.touches)
+
+    def _needs_copies(self, run: Run, index: int, step: CommandStep) -> bool:
+        """True at the first attempt, and where the host rewrote the files after a failed one.
+
+        Otherwise the copies of the first attempt are the ones to keep.
+        """
         if run.intent(index) is None:
-            images = tuple(self._files.image(path) for path in step.touches)
-            kept = tuple(self._keep(image) for image in images)
-            run = self._journal.add(run, Intent(step=index, before=kept))
-        self._machine.runner.run(step.argv, timeout_s=_COMMAND_TIMEOUT_S)
-        after = tuple(self._files.image(path) for path in step.touches)
-        return self._journal.add(run, Done(step=index, after=after))
+            return True
+        failed = run.outcome(index)
+        return failed is not None and failed.after != self._images(step)
 
     def _keep(self, image: FileImage) -> FileImage:
         """Copy the bytes of a file into our store before a command may rewrite it."""
@@ -149,7 +178,8 @@ class Executor:
             raise ConflictError("driver-changed", address=step.address, driver=driver or "-")
         if run.intent(index) is None:
             override = override_of(self._files, step.address)
-            run = self._journal.add(run, Intent(step=index, driver_override=override))
+            intent = Intent(step=index, driver_override=override, boot_id=self._machine.boot_id)
+            run = self._journal.add(run, intent)
         bind_to_vfio(self._files, self._machine.runner, step.address)
         return self._journal.add(run, Done(step=index))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 
 from ..errors import ConflictError, EnvironmentFault
 from ..host.files import HostFiles
@@ -75,23 +76,35 @@ def bind_to_vfio(files: HostFiles, runner: Runner, address: str) -> None:
         raise ConflictError("bind-failed", address=address, driver=found or "-")
 
 
-def hand_back(files: HostFiles, address: str, *, override: str | None, driver: str | None) -> None:
-    """Take the function from vfio-pci, restore ``driver_override``, bind ``driver`` (None: nobody).
+def hand_back(files: HostFiles, address: str, *, override: str | None, driver: str | None) -> bool:
+    """Restore ``driver_override`` and give the function back to ``driver`` (None: to nobody).
 
-    Raises ConflictError if a running virtual machine holds the group: unbinding would wait for
-    it without end (drivers/vfio/vfio_main.c vfio_unregister_group_dev).
+    Works from any state that a half-done bind leaves. Returns False if a driver should have it
+    and none took it. Raises ConflictError if a running virtual machine holds the group:
+    unbinding would wait for it without end (vfio_main.c vfio_unregister_group_dev).
     """
     _let_go(files, address, override)
-    if driver is not None and driver_of(files, address) is None:
+    if driver is None or driver_of(files, address) is not None:
+        return True
+    with suppress(EnvironmentFault):
         files.write_attribute(f"{_BUS}/drivers/{driver}/bind", address)
+    if driver_of(files, address) is None:
+        # Its module may be gone meanwhile: whoever the kernel would choose at boot, then.
+        files.write_attribute(f"{_BUS}/drivers_probe", address)
+    return driver_of(files, address) is not None
 
 
 def hand_back_to_any(files: HostFiles, address: str) -> str | None:
-    """As ``hand_back``, but let the kernel choose as it would at boot; return its choice."""
+    """Clear the override and let the kernel choose as it would at boot; return its choice."""
     _let_go(files, address, None)
     if driver_of(files, address) is None:
         files.write_attribute(f"{_BUS}/drivers_probe", address)
     return driver_of(files, address)
+
+
+def clear_override(files: HostFiles, address: str) -> None:
+    """Take back a reservation for vfio-pci of a function that a host driver has, or nobody."""
+    files.write_attribute(f"{_BUS}/devices/{address}/driver_override", _NO_OVERRIDE)
 
 
 def _let_go(files: HostFiles, address: str, override: str | None) -> None:
@@ -102,7 +115,8 @@ def _let_go(files: HostFiles, address: str, override: str | None) -> None:
     if bound and number is not None and is_group_busy(number):
         raise ConflictError("group-busy", address=address, group=number)
     device = f"{_BUS}/devices/{address}"
-    files.write_attribute(f"{device}/driver_override", override or _NO_OVERRIDE)
+    if override_of(files, address) != override:
+        files.write_attribute(f"{device}/driver_override", override or _NO_OVERRIDE)
     if bound:
         files.write_attribute(f"{device}/driver/unbind", address)
     if driver_of(files, address) == VFIO:

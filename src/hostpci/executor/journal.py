@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from typing import Any
 
-from ..errors import CorruptError, EnvironmentFault
+from ..errors import CorruptError, EnvironmentFault, NotPermittedError
 from ..host.root import Root, TreeRoot
 from ..model import journal as model
 from ..model.codec import DecodeError, decode, encode
@@ -26,11 +27,13 @@ RUNS = f"{HOME}/runs"
 KEPT = f"{HOME}/kept"
 _SUFFIX = ".journal"
 _ENTRY_TYPES: tuple[type[Entry], ...] = (
-    Begin, model.Intent, model.Done, model.Applied,
+    Begin, model.Intent, model.Done, model.Failed, model.Applied,
     model.UndoIntent, model.StepUndone, model.Undone,
 )  # fmt: skip
 _BY_KIND = {each.KIND: each for each in _ENTRY_TYPES}
 _SPARE_BYTES = 1 << 20
+_TEMPORARY = re.compile(r"\.hostpci-[0-9a-f]{16}\.tmp")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 def read_history(root: Root) -> History:
@@ -39,9 +42,11 @@ def read_history(root: Root) -> History:
         names = [name for name in root.list_directory(RUNS) if name.endswith(_SUFFIX)]
     except FileNotFoundError:
         return History(runs=())
+    except PermissionError as error:
+        raise NotPermittedError("needs-root") from error
     except OSError as error:
         raise CorruptError("journal-unreadable", path=RUNS, reason=error.strerror) from error
-    runs = (_read_run(root, name) for name in names)
+    runs = (_read_run(root, name) for name in sorted(names, key=lambda each: (len(each), each)))
     return History(runs=tuple(run for run in runs if run is not None))
 
 
@@ -68,6 +73,9 @@ class Journal:
         self._files = files
 
     def history(self) -> History:
+        """Every run. Raises CorruptError if somebody else may have written them."""
+        if not self._files.is_ours(RUNS):
+            raise CorruptError("journal-foreign", path=RUNS)
         return read_history(TreeRoot(self._files.base))
 
     def interrupted(self) -> Run | None:
@@ -137,4 +145,17 @@ def _decode_entry(data: Any) -> Entry:  # noqa: ANN401  (JSON)
     kind = data.get("kind") if isinstance(data, dict) else None
     if kind not in _BY_KIND:
         raise DecodeError("kind", f"unknown {kind!r}")
-    return decode(_BY_KIND[kind], data)
+    entry = decode(_BY_KIND[kind], data)
+    _check_names(entry)
+    return entry
+
+
+def _check_names(entry: Entry) -> None:
+    """Names that we make ourselves have one form; a journal that holds others is not ours."""
+    temporary = entry.temporary if isinstance(entry, model.Intent | model.UndoIntent) else ""
+    if temporary and not _TEMPORARY.fullmatch(temporary):
+        raise DecodeError("temporary", f"not a name of ours: {temporary!r}")
+    if isinstance(entry, model.Intent):
+        for image in entry.before:
+            if image.kept is not None and not _SHA256.fullmatch(image.kept):
+                raise DecodeError("kept", f"not a name of ours: {image.kept!r}")

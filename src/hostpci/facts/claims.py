@@ -20,7 +20,8 @@ _HEADER = """\
 # Each claim names a slot and who must sit there: if somebody else does, nothing is bound.
 """
 _ID_PAIR = re.compile(r"([0-9a-f]{4}):([0-9a-f]{4})")
-_BLOCK_START = re.compile(r"^[ \t]*\[\[[ \t]*claim[ \t]*\]\][ \t]*(?:#.*)?$", re.MULTILINE)
+_BLOCK_START = re.compile(r"^[ \t]*\[\[[ \t]*claim[ \t]*\]\][ \t]*(?:#.*)?\r?$", re.MULTILINE)
+_LINE = re.compile(r"[^\n]*\n|[^\n]+")
 
 
 def read_claims(root: Root) -> Claims:
@@ -100,10 +101,26 @@ def _parse_function(item: Any) -> ClaimedFunction:  # noqa: ANN401  (TOML)
 
 
 def with_claim(text: str | None, claim: Claim) -> str:
-    """The file's text with one more claim at its end."""
+    """The file's text with one more claim at its end, its lines ended as the file's first one.
+
+    Raises CorruptError where that would not be one more claim.
+    """
     base = _HEADER if text is None else text
-    separator = "" if base.endswith("\n") else "\n"
-    return f"{base}{separator}\n{_render(claim)}"
+    end = "\r\n" if base.partition("\n")[0].endswith("\r") else "\n"
+    separator = "" if base.endswith("\n") else end
+    added = f"{base}{separator}{end}{_render(claim, end)}"
+    return _checked(added, (*parse_claims(base), claim))
+
+
+def _checked(text: str, expected: tuple[Claim, ...]) -> str:
+    try:
+        found = parse_claims(text)
+    except CorruptError:
+        found = ()
+    if found != expected:
+        reason = "the claims are not written as [[claim]] blocks"
+        raise CorruptError("claims-unparseable", path=PATH, reason=reason)
+    return text
 
 
 def without_claim(text: str, slot: str) -> str | None:
@@ -119,22 +136,28 @@ def without_claim(text: str, slot: str) -> str | None:
         length = _length_of_block(text[start:end])
         block = text[start : start + length]
         if [claim.slot for claim in parse_claims(block)] == [slot]:
-            kept_before = text[:start]
-            if kept_before.endswith("\n\n"):
-                kept_before = kept_before[:-1]
-            rest = kept_before + text[start + length :]
-            return None if rest == _HEADER else rest
+            rest = _without_blank_end(text[:start]) + text[start + length :]
+            left = tuple(claim for claim in parse_claims(text) if claim.slot != slot)
+            return None if rest == _HEADER else _checked(rest, left)
     raise CorruptError("claims-unparseable", path=PATH, reason=f"no [[claim]] block for {slot}")
 
 
+def _without_blank_end(text: str) -> str:
+    """The text without the blank line at its end that parted it from the block."""
+    for end in ("\r\n", "\n"):
+        if text.endswith(f"\n{end}"):
+            return text.removesuffix(end)
+    return text
+
+
 def _length_of_block(text: str) -> int:
-    lines = text.splitlines(keepends=True)
+    lines = _LINE.findall(text)
     while lines and (not lines[-1].strip() or lines[-1].lstrip().startswith("#")):
         lines.pop()
     return sum(len(line) for line in lines)
 
 
-def _render(claim: Claim) -> str:
+def _render(claim: Claim, end: str) -> str:
     lines = ["[[claim]]", f'slot = "{claim.slot}"', "functions = ["]
     for function in claim.functions:
         who = function.identity
@@ -142,4 +165,4 @@ def _render(claim: Claim) -> str:
             f'  {{ address = "{function.address}", id = "{who.vendor}:{who.device}",'
             f' subsystem = "{who.subsystem_vendor}:{who.subsystem_device}" }},'
         )
-    return "\n".join([*lines, "]"]) + "\n"
+    return end.join([*lines, "]", ""])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ..host.root import Root
 from ..host.runner import Runner
+from ..model.claim import Claims
 from ..model.facts import Facts
 from .claims import read_claims
 from .images import read_images, read_rules
@@ -13,8 +14,11 @@ from .settings import GRUB_DROPIN, read_settings
 from .system import read_cpu, read_iommu, read_kernel, read_loader, read_platform
 
 
-def collect(root: Root, runner: Runner) -> Facts:
-    """Everything that checks and plans rest on. Raises CorruptError for unreadable claims."""
+def collect(root: Root, runner: Runner, *, with_claims: bool = True) -> Facts:
+    """Everything that checks and plans rest on. Raises CorruptError for unreadable claims.
+
+    Without claims nothing is compared with what we would write, so our files may hold anything.
+    """
     look = Look(root)
     return Facts(
         platform=read_platform(look, runner),
@@ -24,9 +28,9 @@ def collect(root: Root, runner: Runner) -> Facts:
         kernel=read_kernel(look),
         loader=read_loader(look),
         images=read_images(look, runner),
-        rules=read_rules(look),
-        grub_dropin=look.raw(GRUB_DROPIN),
+        rules=read_rules(look, strict=with_claims),
+        grub_dropin=look.own_text(GRUB_DROPIN) if with_claims else look.raw(GRUB_DROPIN),
         settings=read_settings(look),
-        claims=read_claims(root),
+        claims=read_claims(root) if with_claims else Claims(text=None, claims=()),
         unmeasured=look.gaps,
     )

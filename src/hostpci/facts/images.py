@@ -56,11 +56,12 @@ def _rule_in(line: str) -> str:
     return name if RULE_NAME.fullmatch(name) else ""
 
 
-def read_rules(look: Look) -> tuple[RuleFile, ...]:
-    """Our rule files as they lie on the root."""
+def read_rules(look: Look, *, strict: bool = True) -> tuple[RuleFile, ...]:
+    """Our rule files as they lie on the root. ``strict``: raise CorruptError if one is no text."""
+    read = look.own_text if strict else look.raw
     names = [name for name in look.names(RULES_DIRECTORY) if RULE_NAME.fullmatch(name)]
     paths = [f"{RULES_DIRECTORY}/{name}" for name in names]
     return tuple(
-        RuleFile(path=path, text=look.raw(path) or "", modified_ns=look.modified_ns(path))
+        RuleFile(path=path, text=read(path) or "", modified_ns=look.modified_ns(path))
         for path in paths
     )

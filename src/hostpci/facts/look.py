@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 
+from ..errors import CorruptError
 from ..host.root import Keep, Root
 from ..model.pci import Unmeasured
 
@@ -40,6 +41,17 @@ class Look:
         except OSError as error:
             self._note_error(path, error)
             return None
+
+    def own_text(self, path: str) -> str | None:
+        """A file of ours, to the byte: taken for something else, no change of it would match.
+
+        Raises CorruptError if it is no text.
+        """
+        raw = self.binary(path)
+        try:
+            return None if raw is None else raw.decode("utf-8")
+        except UnicodeDecodeError as error:
+            raise CorruptError("rule-unreadable", path=path) from error
 
     def binary(self, path: str) -> bytes | None:
         try:

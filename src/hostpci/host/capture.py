@@ -13,7 +13,7 @@ import json
 import os
 
 from ..errors import CorruptError, UsageError
-from .root import NotCapturedError, Root
+from .root import NotCapturedError, Root, regular_only
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ def load_capture(path: str) -> dict[str, Any]:
     try:
         if os.path.getsize(path) > _MAX_BYTES:
             raise CorruptError("capture-corrupt", path=path, reason="larger than 64 MiB")
-        with open(path, encoding="utf-8") as stream:
+        with open(path, encoding="utf-8", opener=regular_only) as stream:
             data = json.load(stream)
         _check(data)
     except OSError as error:

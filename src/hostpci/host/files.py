@@ -11,7 +11,7 @@ import errno
 import os
 import secrets
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 
 from ..errors import ConflictError, EnvironmentFault
@@ -60,18 +60,28 @@ class HostFiles:
         self.base = os.path.realpath(base)
 
     @contextmanager
-    def _parent(self, path: str) -> Iterator[tuple[int, str]]:
-        """Yield (descriptor of the directory that holds ``path``, last name)."""
-        *directories, name = path.strip("/").split("/")
+    def _directory(self, parts: Sequence[str]) -> Iterator[int]:
+        """Open a directory below ``base`` part by part; yields its descriptor."""
+        if any(part in ("", ".", "..") for part in parts):
+            raise OSError(errno.EINVAL, "path has empty or dot parts")
         descriptor = os.open(self.base, _DIRECTORY)
         try:
-            for part in directories:
+            for part in parts:
                 deeper = os.open(part, _DIRECTORY, dir_fd=descriptor)
                 os.close(descriptor)
                 descriptor = deeper
-            yield descriptor, name
+            yield descriptor
         finally:
             os.close(descriptor)
+
+    @contextmanager
+    def _parent(self, path: str) -> Iterator[tuple[int, str]]:
+        """Yield (descriptor of the directory that holds ``path``, last name)."""
+        *directories, name = path.removeprefix("/").split("/")
+        if name in ("", ".", ".."):
+            raise OSError(errno.EINVAL, "path has empty or dot parts")
+        with self._directory(directories) as descriptor:
+            yield descriptor, name
 
     @contextmanager
     def _regular(self, path: str) -> Iterator[BufferedReader | None]:
@@ -141,12 +151,15 @@ class HostFiles:
                 return
 
     def make_directories(self, path: str, mode: int = 0o755) -> tuple[str, ...]:
-        """Create ``path`` and what is missing above it; return what was created, top first."""
+        """Create ``path`` and what is missing above it; return what was created, top first.
+
+        ``mode`` is that of ``path`` itself; what is made above it is open to read.
+        """
         created = []
         with _speaking(path):
             for directory in self.missing_directories(path):
                 with self._parent(directory) as (parent, name):
-                    os.mkdir(name, mode, dir_fd=parent)
+                    os.mkdir(name, mode if directory == path else 0o755, dir_fd=parent)
                     os.fsync(parent)
                 created.append(directory)
         return tuple(created)
@@ -214,20 +227,38 @@ class HostFiles:
         except OSError as error:
             raise fault_of(error, path) from error
 
+    def is_ours(self, path: str) -> bool:
+        """True if a directory is absent, or ours alone: nobody else can have written into it."""
+        try:
+            with self._directory(path.removeprefix("/").split("/")) as descriptor:
+                status = os.fstat(descriptor)
+        except FileNotFoundError:
+            return True
+        except OSError as error:
+            raise fault_of(error, path) from error
+        others_may_write = stat.S_IMODE(status.st_mode) & (stat.S_IWGRP | stat.S_IWOTH)
+        return status.st_uid == os.geteuid() and not others_may_write
+
     @contextmanager
-    def locked(self, path: str) -> Iterator[bool]:
-        """Hold an exclusive lock on a directory; yields False if somebody else has it."""
+    def locked(self, path: str) -> Iterator[int | None]:
+        """Hold an exclusive lock on a directory; yields its descriptor, None if it is held.
+
+        A directory that was removed and made anew meanwhile is another one: that counts as held.
+        """
         import fcntl
 
-        with _speaking(path), self._parent(path + "/.") as (parent, _):
-            descriptor = os.dup(parent)
+        with _speaking(path), self._directory(path.removeprefix("/").split("/")) as directory:
+            descriptor = os.dup(directory)
         try:
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                yield False
+                current = os.stat(self.base.rstrip("/") + path, follow_symlinks=False)
+            except (BlockingIOError, FileNotFoundError):
+                yield None
                 return
-            yield True
+            mine = os.fstat(descriptor)
+            same = (mine.st_dev, mine.st_ino) == (current.st_dev, current.st_ino)
+            yield descriptor if same else None
         finally:
             os.close(descriptor)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 from collections.abc import Callable, Iterable
 
 Keep = Callable[[Iterable[str]], Iterable[str]]
@@ -20,6 +21,19 @@ class NotCapturedError(OSError):
 
     def __init__(self, path: str) -> None:
         super().__init__(errno.ENODATA, "not in the capture", path)
+
+
+def regular_only(path: str, _flags: int) -> int:
+    """For ``open(opener=)``: a pipe or a device in the place of a file would let us wait forever.
+
+    What the kernel shows in /proc and /sys are regular files.
+    """
+    number = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    mode = os.fstat(number).st_mode
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):  # open() itself refuses directories
+        os.close(number)
+        raise OSError(errno.EINVAL, "no regular file", path)
+    return number
 
 
 class Root:
@@ -74,7 +88,7 @@ class TreeRoot(Root):
         return resolved
 
     def read_bytes(self, path: str) -> bytes:
-        with open(self._real(path), "rb", buffering=0) as stream:
+        with open(self._real(path), "rb", buffering=0, opener=regular_only) as stream:
             return stream.read()
 
     def list_directory(self, path: str) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from ..errors import EnvironmentFault
@@ -34,7 +35,13 @@ class Completed:
 
 
 class Runner:
-    """The interface: ``keep`` filters the lines of stdout before anybody stores them."""
+    """The interface: ``keep`` filters the lines of stdout before anybody stores them.
+
+    ``keep_open``: descriptors that a program inherits, such as the lock: should we be killed, it
+    lasts as long as the program.
+    """
+
+    keep_open: tuple[int, ...] = ()
 
     def run(self, argv: Sequence[str], *, timeout_s: float, keep: Keep | None = None) -> Completed:
         raise NotImplementedError
@@ -61,6 +68,7 @@ class RealRunner(Runner):
                 env=_ENVIRONMENT,
                 cwd="/",
                 start_new_session=True,
+                pass_fds=self.keep_open,
             )
         except OSError as error:
             raise EnvironmentFault(
@@ -85,29 +93,43 @@ class RealRunner(Runner):
         timeout_s: float,
     ) -> tuple[bytes, bytes]:
         """Wait for the end, Ctrl-C held back: half an update-initramfs helps nobody."""
-        import subprocess
         import time
 
         started = time.monotonic()
         interrupted = False
-        while True:
+        output = None
+        while output is None:
             try:
-                out, err = process.communicate(timeout=1)
-            except KeyboardInterrupt:
-                interrupted = True
-            except subprocess.TimeoutExpired:
+                output = _output_within_a_second(process)
                 elapsed_s = time.monotonic() - started
-                if elapsed_s > timeout_s:
+                if output is None and elapsed_s > timeout_s:
                     _kill_session(process)
                     raise EnvironmentFault(
                         "command-timeout", command=" ".join(argv), seconds=round(timeout_s)
-                    ) from None
-                if self._tick:
-                    self._tick(argv[0], elapsed_s)
-            else:
-                if interrupted:
-                    raise KeyboardInterrupt
-                return out, err
+                    )
+                if output is None:
+                    self._tell(argv[0], elapsed_s)
+            except KeyboardInterrupt:
+                interrupted = True
+        if interrupted:
+            raise KeyboardInterrupt
+        return output
+
+    def _tell(self, program: str, elapsed_s: float) -> None:
+        # Whoever listened may be gone; the work goes on
+        with suppress(OSError, ValueError):
+            if self._tick:
+                self._tick(program, elapsed_s)
+
+
+def _output_within_a_second(process: Popen[bytes]) -> tuple[bytes, bytes] | None:
+    """What the program wrote, once it has ended; None while it runs."""
+    import subprocess
+
+    try:
+        return process.communicate(timeout=1)
+    except subprocess.TimeoutExpired:
+        return None
 
 
 def _kill_session(process: Popen[bytes]) -> None:

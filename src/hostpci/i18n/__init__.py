@@ -30,6 +30,11 @@ class Catalog:
         """The text of ``code`` with its parameters filled in."""
         return self._texts[code].format(**params)
 
+    def step_text(self, code: str, aspect: str = "") -> str:
+        """The title of a step, or its why, risk or undo; the journal may be of another version."""
+        key = f"step.{code}.{aspect}" if aspect else f"step.{code}"
+        return self.text(key if key in self._texts else "step.unknown")
+
 
 def choose_language(asked: str | None) -> str:
     """``--lang``, else the locale; the Linux console has no glyphs for Chinese."""

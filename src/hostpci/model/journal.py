@@ -47,6 +47,7 @@ class Intent:
     """Written and synced before a step touches anything.
 
     ``temporary``: name of the temporary file that a killed run may leave beside the target.
+    ``boot_id``: the boot in which it was written; what sysfs holds ends with that boot.
     """
 
     KIND: ClassVar[str] = "intent"
@@ -56,11 +57,22 @@ class Intent:
     temporary: str = ""
     created_directories: tuple[str, ...] = ()
     driver_override: str | None = None
+    boot_id: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Done:
     KIND: ClassVar[str] = "done"
+
+    step: int
+    after: tuple[FileImage, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failed:
+    """A command that did not succeed, and what its files were right after."""
+
+    KIND: ClassVar[str] = "failed"
 
     step: int
     after: tuple[FileImage, ...] = ()
@@ -83,7 +95,9 @@ class UndoIntent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepUndone:
-    """``kept``: paths that were left as they are because somebody changed them since."""
+    """``kept``: what was left as it is: paths that somebody changed since, or a function that
+    no host driver took back.
+    """
 
     KIND: ClassVar[str] = "step-undone"
 
@@ -98,7 +112,7 @@ class Undone:
     finished: str
 
 
-Entry = Begin | Intent | Done | Applied | UndoIntent | StepUndone | Undone
+Entry = Begin | Intent | Done | Failed | Applied | UndoIntent | StepUndone | Undone
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,9 +137,28 @@ class Run:
             return RunState.UNDOING
         return RunState.APPLIED if Applied in kinds else RunState.APPLYING
 
+    def intents(self, step: int) -> tuple[Intent, ...]:
+        """Every attempt at a step, oldest first."""
+        return tuple(
+            each for each in self.entries if isinstance(each, Intent) and each.step == step
+        )
+
     def intent(self, step: int) -> Intent | None:
-        found = [each for each in self.entries if isinstance(each, Intent) and each.step == step]
+        found = self.intents(step)
         return found[-1] if found else None
+
+    def outcome(self, step: int) -> Done | Failed | None:
+        """What is known of the files after the last attempt at a step."""
+        found = [
+            each for each in self.entries if isinstance(each, Done | Failed) and each.step == step
+        ]
+        return found[-1] if found else None
+
+    @property
+    def kept(self) -> tuple[str, ...]:
+        """What an undo left as it was."""
+        steps = (each for each in self.entries if isinstance(each, StepUndone))
+        return tuple(dict.fromkeys(path for each in steps for path in each.kept))
 
     def done(self, step: int) -> Done | None:
         found = [each for each in self.entries if isinstance(each, Done) and each.step == step]

@@ -87,13 +87,17 @@ def _rule_steps(facts: Facts) -> Iterator[FileStep]:
 
 
 def _loader_steps(facts: Facts) -> Iterator[Step]:
+    update = CommandStep(code="grub-update", argv=("update-grub",), touches=(GRUB_CONFIG,))
+    if not facts.claims.claims and facts.grub_dropin == _DROPIN_TEXT:
+        yield FileStep(code="grub-iommu-remove", path=GRUB_DROPIN, before=_DROPIN_TEXT, after=None)
+        yield update
     if not facts.claims.claims or not can_switch_intel_iommu_on(facts):
         return
     if facts.grub_dropin != _DROPIN_TEXT:
         yield FileStep(
             code="grub-iommu-on", path=GRUB_DROPIN, before=facts.grub_dropin, after=_DROPIN_TEXT
         )
-        yield CommandStep(code="grub-update", argv=("update-grub",), touches=(GRUB_CONFIG,))
+        yield update
 
 
 def _iommu_waits(facts: Facts) -> bool:
@@ -125,11 +129,16 @@ def _newest(images: tuple[InitramfsImage, ...]) -> list[str]:
 
 
 def rebuild_step(release: str) -> CommandStep:
-    """Rebuild one kernel's initramfs; initramfs-tools keeps a checksum beside it."""
+    """Rebuild one kernel's initramfs: the image, its checksum, and what a cut may leave beside."""
     return CommandStep(
         code="initramfs-rebuild",
         argv=("update-initramfs", "-u", "-k", release),
-        touches=(f"/boot/initrd.img-{release}", f"/var/lib/initramfs-tools/{release}"),
+        touches=(
+            f"/boot/initrd.img-{release}",
+            f"/boot/initrd.img-{release}.new",
+            f"/boot/initrd.img-{release}.dpkg-bak",
+            f"/var/lib/initramfs-tools/{release}",
+        ),
     )
 
 
@@ -223,7 +232,12 @@ def _pending(facts: Facts, moving: set[str]) -> Iterator[str]:
 
 
 def left_on_vfio(facts: Facts) -> tuple[PciFunction, ...]:
-    """Functions that nobody claims and that only this boot's override keeps on vfio-pci.
+    """Functions that nobody claims and that only this boot's override keeps on vfio-pci."""
+    return tuple(each for each in reserved(facts) if each.driver == VFIO)
+
+
+def reserved(facts: Facts) -> tuple[PciFunction, ...]:
+    """Functions that nobody claims and whose override reserves them for vfio-pci in this boot.
 
     PVE binds through new_id and leaves the override empty (PVE::SysFSTools); driverctl and
     other tools' rules would set it again at the next boot, so theirs are not among these.
@@ -235,7 +249,5 @@ def left_on_vfio(facts: Facts) -> tuple[PciFunction, ...]:
     return tuple(
         each
         for each in facts.inventory.functions
-        if each.driver == each.driver_override == VFIO
-        and each.slot not in claimed
-        and each.address not in theirs
+        if each.driver_override == VFIO and each.slot not in claimed and each.address not in theirs
     )

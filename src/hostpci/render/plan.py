@@ -38,11 +38,11 @@ def render_steps(plan: Plan, catalog: Catalog) -> Iterator[tuple[str, str]]:
 
 
 def _render_step(number: int, step: Step, catalog: Catalog) -> Iterator[tuple[str, str]]:
-    title = catalog.text(f"step.{step.code}")
+    title = catalog.step_text(step.code)
     yield f"{number}. {title}: {step_target(step)}", "HEAD"
     for aspect in ("why", "risk", "undo"):
         label = catalog.text(f"plan.{aspect}")
-        yield f"   {label} {catalog.text(f'step.{step.code}.{aspect}')}", ""
+        yield f"   {label} {catalog.step_text(step.code, aspect)}", ""
     for line in diff(step):
         yield f"   {line}", "PASS" if line.startswith("+") else ""
     yield "", ""

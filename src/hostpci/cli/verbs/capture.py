@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-
 from ...errors import Exit
 from ...facts.capture import dump_capture, make_capture
 from ..context import Context
@@ -13,7 +11,7 @@ def run(context: Context) -> int:
     text = dump_capture(make_capture(context.root(), context.runner(), context.history()))
     path = context.args.output
     if not path or path == "-":
-        sys.stdout.write(text)
+        context.write(text)
         return Exit.OK
     from ...host.files import write_output
 

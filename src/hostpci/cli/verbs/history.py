@@ -30,6 +30,6 @@ def run(context: Context) -> int:
                 mark = "undone"
             else:
                 mark = "done" if each.done(index) else "open"
-            title = context.catalog.text(f"step.{step.code}")
+            title = context.catalog.step_text(step.code)
             context.out(f"   [{context.catalog.text(f'mark.{mark}')}] {title}: {step_target(step)}")
     return Exit.OK

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from ...errors import Exit, UsageError
 from ...model.codec import document
+from ...model.facts import Facts, InitramfsImage
 from ...model.journal import History, RunState
-from ...model.pci import PciFunction
+from ...model.pci import VFIO, PciFunction
 from ...model.plan import FileStep
 from ...model.rule import rule_path
-from ...planner.plan import left_on_vfio, rebuild_step, stale_images
+from ...planner.plan import rebuild_step, reserved
 from ...render.plan import step_target
 from ..context import Context
 from .apply import outlive_the_terminal
@@ -22,6 +23,7 @@ _REBUILD_TIMEOUT_S = 3600
 
 def run(context: Context) -> int:
     history = _chosen(context)
+    _document(context, history)
     if not history.runs and not context.args.forget and not _is_left_behind(context):
         context.tell("undo.nothing")
         return Exit.OK
@@ -33,14 +35,19 @@ def run(context: Context) -> int:
 
     outlive_the_terminal()
     machine = context.machine()
-    with exclusive(machine.files):
+    with exclusive(machine):
         return _undo(context, machine)
+
+
+def _document(context: Context, history: History) -> None:
+    if context.args.json:
+        context.json(document("hostpci.history/1", history))
 
 
 def _is_left_behind(context: Context) -> bool:
     """True if an earlier undo was cut off before its last steps, or left them to ``--now``."""
-    facts = context.facts()
-    return bool(stale_images(facts) or (context.args.now and _ours(context, left_on_vfio(facts))))
+    facts = context.facts_without_claims()
+    return bool(_stale(facts) or (context.args.now and _ours(context, reserved(facts))))
 
 
 def _undo(context: Context, machine: Machine) -> int:
@@ -49,21 +56,21 @@ def _undo(context: Context, machine: Machine) -> int:
 
     history = _chosen(context)
     undoer = Undoer(machine, skip_changed=context.args.skip_changed, announce=context.announce)
-    in_the_way = tuple(undoer.obstacles(tuple(reversed(history.runs))))
     if not context.confirm():
         context.tell("confirm.no")
         return Exit.FAILED
     undone = undoer.undo(history)
-    for each in in_the_way:
-        context.tell("undo.kept", path=each.path)
-    _rebuild_stale(context, machine)
+    _document(context, History(runs=undone))
+    kept = [path for each in undone for path in each.kept]
+    for path in dict.fromkeys(kept):
+        context.tell("undo.kept", path=path)
+    facts = context.facts_without_claims()
+    _rebuild_stale(context, machine, facts)
     Journal(machine.files).drop_copies()
-    waiting = _give_back(context, machine)
-    if context.args.json:
-        context.json(document("hostpci.history/1", History(runs=undone)))
+    waiting = _give_back(context, machine, facts)
     if context.args.forget:
         _forget(machine)
-    context.tell("undo.done-but-kept" if in_the_way else "undo.done")
+    context.tell("undo.done-but-kept" if kept else "undo.done")
     if waiting:
         context.tell("undo.reboot", waiting=", ".join(waiting))
         return Exit.REBOOT_NEEDED
@@ -89,42 +96,59 @@ def _show(context: Context, history: History) -> None:
             "HEAD",
         )  # fmt: skip
         for step in reversed(begun.plan.steps):
-            title = context.catalog.text(f"step.{step.code}.undo")
+            title = context.catalog.step_text(step.code, "undo")
             context.out(f"   {step_target(step)}: {title}")
 
 
-def _rebuild_stale(context: Context, machine: Machine) -> None:
+def _stale(facts: Facts) -> tuple[InitramfsImage, ...]:
+    """Images that hold a rule of ours which is gone from the root."""
+    present = {each.path.rpartition("/")[2] for each in facts.rules}
+    return tuple(each for each in facts.images if set(each.claim_rules) - present)
+
+
+def _rebuild_stale(context: Context, machine: Machine, facts: Facts) -> None:
     """Images that the host itself built with our rules inside would bind at the next boot."""
-    for image in stale_images(context.facts()):
+    for image in _stale(facts):
         context.tell("undo.rebuilding", path=image.path)
         machine.runner.run(rebuild_step(image.release).argv, timeout_s=_REBUILD_TIMEOUT_S)
+    for image in facts.images:
+        if image.modules is None and machine.is_live:
+            context.tell("undo.unlisted", path=image.path)
 
 
-def _give_back(context: Context, machine: Machine) -> list[str]:
-    """Functions that vfio-pci still holds though nothing claims them; ``--now`` hands them over.
+def _give_back(context: Context, machine: Machine, facts: Facts) -> list[str]:
+    """End our reservations of this boot; what vfio-pci holds waits for the reboot or ``--now``.
 
-    Returns those that wait for the reboot.
+    Returns those that wait.
     """
-    from ...executor.bind import hand_back_to_any
+    from ...executor.bind import clear_override, hand_back_to_any
 
-    held = _ours(context, left_on_vfio(context.facts()))
-    if not (context.args.now and machine.is_live):
-        return [function.address for function in held]
-    for function in held:
-        driver = hand_back_to_any(machine.files, function.address)
-        context.tell("undo.handed-back", address=function.address, driver=driver or "-")
-    return []
+    waiting = []
+    for function in _ours(context, reserved(facts)):
+        if not machine.is_live or (function.driver == VFIO and not context.args.now):
+            waiting += [function.address] if function.driver == VFIO else []
+        elif function.driver == VFIO:
+            driver = hand_back_to_any(machine.files, function.address)
+            context.tell("undo.handed-back", address=function.address, driver=driver or "-")
+        else:
+            clear_override(machine.files, function.address)
+    return waiting
 
 
 def _ours(context: Context, functions: tuple[PciFunction, ...]) -> tuple[PciFunction, ...]:
-    """Those whose slot had a rule of ours; somebody else's override is not ours to end."""
+    """Those whose slot had a rule of ours that is gone; other overrides are not ours to end."""
     written = {
         step.path
         for each in context.history().runs
         for step in each.begin.plan.steps
         if isinstance(step, FileStep) and step.code == "rule-write"
     }
-    return tuple(each for each in functions if rule_path(each.slot) in written)
+    root = context.root()
+    return tuple(
+        each
+        for each in functions
+        if rule_path(each.slot) in written and not root.exists(rule_path(each.slot))
+    )
 
 
 def _forget(machine: Machine) -> None:
