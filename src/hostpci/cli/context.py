@@ -227,6 +227,7 @@ class Context:
             return True
         if not is_terminal(sys.stdin):
             raise UsageError("needs-yes")
+        put(sys.stdout, "")  # what is asked about must be on the screen first
         self.say(self.catalog.text("confirm.question"))
         try:
             return sys.stdin.readline().strip().lower() in {"y", "yes", "j", "是"}
