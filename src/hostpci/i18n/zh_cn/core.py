@@ -1,4 +1,4 @@
-"""Simplified Chinese texts by code, in the words of Proxmox VE's own translation."""
+"""Texts of the whole way from scan to undo, in the words of Proxmox VE's own translation."""
 
 from __future__ import annotations
 

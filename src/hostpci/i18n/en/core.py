@@ -1,4 +1,4 @@
-"""English texts by code. ``zh_cn.py`` has the same keys; a test holds the two together."""
+"""Texts of the whole way from scan to undo."""
 
 from __future__ import annotations
 

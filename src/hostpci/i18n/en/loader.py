@@ -1,0 +1,5 @@
+"""Boot loaders and the kernel command line."""
+
+from __future__ import annotations
+
+TEXTS: dict[str, str] = {}
