@@ -20,7 +20,13 @@ from hostpci.errors import ConflictError, CorruptError
 from hostpci.executor.apply import Executor, Machine
 from hostpci.executor.journal import Journal, _line, _parse, read_history
 from hostpci.executor.undo import Undoer
-from hostpci.facts.claims import parse_claims, with_claim, without_claim
+from hostpci.facts.claims import (
+    parse_claims,
+    with_claim,
+    with_claim_changed,
+    with_host_options,
+    without_claim,
+)
 from hostpci.facts.collect import collect
 from hostpci.host.files import HostFiles
 from hostpci.host.root import TreeRoot
@@ -113,6 +119,10 @@ IDENTITIES = st.builds(
 )
 
 
+NAMES = ["group-shares-usb", "disable-vga", "softdep", "iommu-pt", "acs-override"]
+LISTS = st.lists(st.sampled_from(NAMES), unique=True, max_size=3).map(tuple)
+
+
 @st.composite
 def claims(draw: st.DrawFn) -> Claim:
     bus, device = draw(st.integers(0, 255)), draw(st.integers(0, 31))
@@ -125,6 +135,8 @@ def claims(draw: st.DrawFn) -> Claim:
             ClaimedFunction(address=f"{slot}.{number}", identity=draw(IDENTITIES))
             for number in sorted(numbers)
         ),
+        accept=draw(LISTS),
+        options=draw(LISTS),
     )
 
 
@@ -144,6 +156,41 @@ def test_claiming_then_releasing_gives_the_same_bytes(
     longer = with_claim(text, extra)
     assert parse_claims(longer) == (*existing, extra)
     assert without_claim(longer, extra.slot) == text
+
+
+@SLOW
+@given(
+    st.lists(claims(), max_size=3, unique_by=lambda claim: claim.slot),
+    st.lists(TEXT.map(lambda text: "# " + " ".join(text.split())), max_size=2),
+    LISTS,
+    LISTS,
+    st.data(),
+)
+def test_setting_knobs_and_taking_them_back_gives_the_same_bytes(
+    existing: list[Claim],
+    comments: list[str],
+    early: tuple[str, ...],
+    late: tuple[str, ...],
+    data: st.DataObject,
+) -> None:
+    text: str | None = "".join(f"{each}\n" for each in comments if each.isprintable()) or None
+    text = with_host_options(text, early)
+    for claim in existing:
+        text = with_claim(text, claim)
+    changed = with_host_options(text, late)
+    if late or not early:  # a block taken out comes back at the end of the file
+        assert with_host_options(changed, early) == text
+    if existing and text is not None:
+        claim = data.draw(st.sampled_from(existing))
+        wanted = dataclasses.replace(claim, accept=data.draw(LISTS), options=data.draw(LISTS))
+        longer = with_claim_changed(text, wanted)
+        assert [each for each in parse_claims(longer) if each != wanted] == [
+            each for each in existing if each is not claim
+        ]
+        back = with_claim_changed(longer, claim)
+        if (not claim.accept or wanted.accept) and (not claim.options or wanted.options):
+            assert back == text
+        assert parse_claims(back) == tuple(existing)
 
 
 @SLOW

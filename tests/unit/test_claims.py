@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from hostpci.errors import CorruptError, Exit
-from hostpci.facts.claims import PATH, parse_claims, read_claims, with_claim, without_claim
+from hostpci.facts.claims import (
+    PATH,
+    parse_claims,
+    parse_claims_file,
+    read_claims,
+    with_claim,
+    with_claim_changed,
+    with_host_options,
+    without_claim,
+)
 from hostpci.host.capture import CaptureRoot
 from hostpci.model.claim import Claim, ClaimedFunction
 
@@ -93,6 +104,18 @@ def test_every_way_to_write_toml_is_read(text: str) -> None:
         (BLOCK.replace('id = "10de:2d04", ', ""), "exactly the keys"),
         (BLOCK + BLOCK, "claimed twice"),
         (f"﻿{BLOCK}", ""),
+        (f"{BLOCK}accept = 'group-shares-usb'\n", "accept must be a list"),
+        (f"{BLOCK}accept = [1]\n", "cannot understand accept 1"),
+        (f'{BLOCK}accept = ["Group"]\n', "cannot understand accept"),
+        (f'{BLOCK}accept = ["a=b"]\n', "cannot understand accept"),
+        (f'{BLOCK}options = ["disable-vga", "disable-vga"]\n', "names something twice"),
+        (f'{BLOCK}options = ["softdep=a b"]\n', "cannot understand options"),
+        (f'{BLOCK}options = ["softdep=a\\nb"]\n', "cannot understand options"),
+        ("host = 1\n", "host is a table"),
+        ("[[host]]\n", "host is a table"),
+        ("[host]\noption = []\n", "host is a table"),
+        ('[host]\noptions = ["iommu-pt", "iommu-pt=1"]\n', "names something twice"),
+        ('[host]\noptions = ["iommu_pt"]\n', "cannot understand options"),
         pytest.param(
             BLOCK.replace(f"[{FUNCTION}]", f"[{FUNCTION}, {FUNCTION.replace('2d04', '2d05')}]"),
             "twice",
@@ -255,3 +278,97 @@ def test_a_comment_with_an_odd_line_end_stays() -> None:
     """Only a line feed ends a line of TOML."""
     text = f"{BLOCK}# see\u2028below\n"
     assert without_claim(text, SLOT) == "# see\u2028below\n"
+
+
+def with_lists(slot: str = SLOT) -> Claim:
+    return replace(claim(slot), accept=("group-shares-usb",), options=("disable-vga", "softdep=a"))
+
+
+def test_risks_and_knobs_are_read_as_they_are_written() -> None:
+    text = with_claim(None, with_lists())
+    assert 'accept = ["group-shares-usb"]\noptions = ["disable-vga", "softdep=a"]\n' in text
+    text = with_host_options(text, ("iommu-pt", "acs-override=id:8086:a33c,downstream")) or ""
+    found = parse_claims_file(text)
+    assert found.claims == (with_lists(),)
+    assert found.host_options == ("iommu-pt", "acs-override=id:8086:a33c,downstream")
+
+
+def test_without_lists_nothing_is_accepted_and_no_knob_is_set() -> None:
+    (found,) = parse_claims(BLOCK)
+    assert (found.accept, found.options) == ((), ())
+    assert parse_claims_file("[host]\n").host_options == ()
+
+
+@pytest.mark.parametrize(
+    "foreign",
+    [
+        "# mine\n",
+        BLOCK,
+        f"{BLOCK}\n# below\n",
+        BLOCK.replace("\n", "\r\n"),
+        f"# above\n{BLOCK}# below\n\n\n",
+    ],
+)
+def test_knobs_of_the_host_set_and_taken_out_leave_every_byte_of_others(foreign: str) -> None:
+    longer = with_host_options(foreign, ("iommu-pt",))
+    assert longer is not None
+    assert longer.startswith(foreign)
+    assert parse_claims_file(longer).host_options == ("iommu-pt",)
+    assert parse_claims_file(longer).claims == parse_claims(foreign)
+    assert with_host_options(longer, ()) == foreign
+
+
+def test_a_file_that_only_held_our_knobs_goes_with_them() -> None:
+    text = with_host_options(None, ("iommu-pt",))
+    assert text is not None
+    assert with_host_options(text, ()) is None
+    assert with_host_options(None, ()) is None
+
+
+def test_claims_after_the_knobs_of_the_host_stay_claims() -> None:
+    text = with_claim(with_host_options(None, ("iommu-pt",)), claim())
+    text = with_host_options(text, ("kvm-ignore-msrs",)) or ""
+    assert parse_claims_file(text).host_options == ("kvm-ignore-msrs",)
+    assert without_claim(text, SLOT) == with_host_options(None, ("kvm-ignore-msrs",))
+    assert with_host_options(text, ()) == with_claim(None, claim())
+
+
+def test_a_comment_beside_a_list_is_kept() -> None:
+    host = "[host]\n# for the render farm\noptions = [ 'a' ]  # asked for by Ann\n"
+    added = with_host_options(host, ("a", "b"))
+    assert added == host.replace("[ 'a' ]", '["a", "b"]')
+    emptied = with_host_options(host, ())
+    assert emptied == host.replace("[ 'a' ]", "[]")
+
+
+def test_a_comment_inside_a_list_is_not_lost_but_refused() -> None:
+    text = f'{BLOCK}options = [\n  "disable-vga", # why\n]\n'
+    with pytest.raises(CorruptError, match="comments inside"):
+        with_claim_changed(text, replace(claim(SLOT, "0"), options=("disable-idle-d3",)))
+
+
+def test_changing_a_claim_changes_nothing_else() -> None:
+    other = BLOCK.replace("0000:01:00", OTHER_SLOT)
+    text = f"# a\n{BLOCK}# b\n\n{other}# c\n"
+    changed = with_claim_changed(text, replace(claim(SLOT, "0"), options=("disable-vga",)))
+    assert changed == f'# a\n{BLOCK}options = ["disable-vga"]\n# b\n\n{other}# c\n'
+    assert with_claim_changed(changed, claim(SLOT, "0")) == text
+
+
+def test_a_claim_at_the_end_of_a_file_without_a_line_end_can_be_changed() -> None:
+    changed = with_claim_changed(BLOCK.rstrip("\n"), replace(claim(SLOT, "0"), accept=("a",)))
+    assert parse_claims(changed) == (replace(claim(SLOT, "0"), accept=("a",)),)
+
+
+@pytest.mark.parametrize(
+    "text", ['host = { options = ["a"] }\n', 'host.options = ["a"]\n', f"host = {{}}\n{BLOCK}"]
+)
+def test_knobs_written_inline_are_read_but_refused_for_editing(text: str) -> None:
+    assert parse_claims_file(text).host_options in (("a",), ())
+    with pytest.raises(CorruptError):
+        with_host_options(text, ("b",))
+
+
+def test_a_text_that_looks_like_a_block_is_not_one() -> None:
+    text = f"{BLOCK}# [[claim]]\n#[host]\n"
+    assert with_host_options(with_host_options(text, ("a",)), ()) == text

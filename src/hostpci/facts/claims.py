@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
+from dataclasses import replace
+from itertools import pairwise
 
 from ..errors import CorruptError, UsageError
 from ..host.root import Root
@@ -16,11 +19,14 @@ if TYPE_CHECKING:
 
 PATH = "/etc/hostpci.toml"
 _HEADER = """\
-# What this host keeps for virtual machines. Written by "hostpci claim" and "hostpci release".
+# What this host keeps for virtual machines, and how. Written by hostpci; comments are kept.
 # Each claim names a slot and who must sit there: if somebody else does, nothing is bound.
 """
 _ID_PAIR = re.compile(r"([0-9a-f]{4}):([0-9a-f]{4})")
-_BLOCK_START = re.compile(r"^[ \t]*\[\[[ \t]*claim[ \t]*\]\][ \t]*(?:#.*)?\r?$", re.MULTILINE)
+_RISK = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
+_OPTION = re.compile(r"([a-z0-9]+(?:-[a-z0-9]+)*)(?:=[A-Za-z0-9:.,_/*-]+)?")
+# Without a comment inside: an item never holds "#"
+_LIST = re.compile(r"([^=]*=[ \t]*)\[[^\]#]*\]([ \t]*(?:#[^\n]*)?\r?\n?)")
 _LINE = re.compile(r"[^\n]*\n|[^\n]+")
 
 
@@ -34,45 +40,78 @@ def read_claims(root: Root) -> Claims:
         raise CorruptError("claims-unreadable", path=PATH, reason=error.strerror) from error
     except UnicodeDecodeError as error:
         raise CorruptError("claims-unparseable", path=PATH, reason=str(error)) from error
-    return Claims(text=text, claims=parse_claims(text))
+    return parse_claims_file(text)
 
 
-def parse_claims(text: str) -> tuple[Claim, ...]:
+def parse_claims_file(text: str) -> Claims:
     """Parse the file's text. Raises CorruptError that says where and why."""
     import tomllib
 
     try:
         data = tomllib.loads(text)
-        unknown = sorted(set(data) - {"claim"})
+        unknown = sorted(set(data) - {"claim", "host"})
         if unknown:
             raise ValueError(f"unknown key {unknown[0]!r}")
-        claims = tuple(_parse_claim(item) for item in _list(data.get("claim", []), "claim"))
+        claims = tuple(_parse_claim(item) for item in _expect_list(data.get("claim", []), "claim"))
         slots = [claim.slot for claim in claims]
         if len(set(slots)) != len(slots):
             raise ValueError("a slot is claimed twice")
+        host_options = _parse_host(data.get("host", {}))
     except (ValueError, UsageError, RecursionError) as error:
         raise CorruptError("claims-unparseable", path=PATH, reason=str(error)) from error
-    return claims
+    return Claims(text=text, claims=claims, host_options=host_options)
 
 
-def _list(value: Any, what: str) -> list[Any]:  # noqa: ANN401  (TOML)
+def parse_claims(text: str) -> tuple[Claim, ...]:
+    """The claims alone. Raises CorruptError that says where and why the file is wrong."""
+    return parse_claims_file(text).claims
+
+
+def _expect_list(value: Any, what: str) -> list[Any]:  # noqa: ANN401  (TOML)
     if not isinstance(value, list):
         raise ValueError(f"{what} must be a list")  # noqa: TRY004  (one error for bad files)
     return value
 
 
 def _parse_claim(item: Any) -> Claim:  # noqa: ANN401  (TOML)
-    if not isinstance(item, dict) or set(item) != {"slot", "functions"}:
-        raise ValueError("a claim has exactly the keys slot and functions")
+    needed, allowed = {"slot", "functions"}, {"slot", "functions", "accept", "options"}
+    if not isinstance(item, dict) or not needed <= set(item) <= allowed:
+        raise ValueError("a claim has exactly the keys slot and functions, or accept and options")
     slot = item["slot"]
     if not isinstance(slot, str) or parse_slot(slot) != slot:
         raise ValueError(f"slot must be written like 0000:01:00, found {slot!r}")
-    functions = tuple(_parse_function(each) for each in _list(item["functions"], "functions"))
+    functions = tuple(
+        _parse_function(each) for each in _expect_list(item["functions"], "functions")
+    )
     if not functions or any(each.address.rpartition(".")[0] != slot for each in functions):
         raise ValueError(f"functions of {slot} must be one or more functions of that slot")
     if len({each.address for each in functions}) != len(functions):
         raise ValueError(f"a function of {slot} is named twice")
-    return Claim(slot=slot, functions=functions)
+    return Claim(
+        slot=slot,
+        functions=functions,
+        accept=_names(item.get("accept", []), "accept", _RISK),
+        options=_names(item.get("options", []), "options", _OPTION),
+    )
+
+
+def _parse_host(item: Any) -> tuple[str, ...]:  # noqa: ANN401  (TOML)
+    if not isinstance(item, dict) or set(item) - {"options"}:
+        raise ValueError("host is a table with exactly the key options")
+    return _names(item.get("options", []), "options", _OPTION)
+
+
+def _names(value: Any, what: str, form: re.Pattern[str]) -> tuple[str, ...]:  # noqa: ANN401  (TOML)
+    """Strings of one form, each name once: a knob has one value."""
+    found = _expect_list(value, what)
+    matches = [form.fullmatch(each) if isinstance(each, str) else None for each in found]
+    wrong = [each for each, match in zip(found, matches, strict=True) if match is None]
+    if wrong:
+        raise ValueError(f"cannot understand {what} {wrong[0]!r}")
+    names = [each.partition("=")[0] for each in found]
+    if len(set(names)) != len(names):
+        raise ValueError(f"{what} names something twice")
+    return tuple(found)
 
 
 def _parse_function(item: Any) -> ClaimedFunction:  # noqa: ANN401  (TOML)
@@ -106,21 +145,9 @@ def with_claim(text: str | None, claim: Claim) -> str:
     Raises CorruptError where that would not be one more claim.
     """
     base = _HEADER if text is None else text
-    end = "\r\n" if base.partition("\n")[0].endswith("\r") else "\n"
-    separator = "" if base.endswith("\n") else end
-    added = f"{base}{separator}{end}{_render(claim, end)}"
-    return _checked(added, (*parse_claims(base), claim))
-
-
-def _checked(text: str, expected: tuple[Claim, ...]) -> str:
-    try:
-        found = parse_claims(text)
-    except CorruptError:
-        found = ()
-    if found != expected:
-        reason = "the claims are not written as [[claim]] blocks"
-        raise CorruptError("claims-unparseable", path=PATH, reason=reason)
-    return text
+    before = parse_claims_file(base)
+    added = _with_block(base, _claim_lines(claim))
+    return _checked(added, replace(before, claims=(*before.claims, claim)))
 
 
 def without_claim(text: str, slot: str) -> str | None:
@@ -130,34 +157,153 @@ def without_claim(text: str, slot: str) -> str | None:
     what stands between two claims is the owner's. Raises CorruptError where the claim is not
     written as a block of its own.
     """
-    starts = [match.start() for match in _BLOCK_START.finditer(text)]
-    bounds = zip(starts, [*starts[1:], len(text)], strict=True) if starts else ()
-    for start, end in bounds:
-        length = _length_of_block(text[start:end])
-        block = text[start : start + length]
-        if [claim.slot for claim in parse_claims(block)] == [slot]:
-            rest = _without_blank_end(text[:start]) + text[start + length :]
-            left = tuple(claim for claim in parse_claims(text) if claim.slot != slot)
-            return None if rest == _HEADER else _checked(rest, left)
-    raise CorruptError("claims-unparseable", path=PATH, reason=f"no [[claim]] block for {slot}")
+    before = parse_claims_file(text)
+    pieces = _pieces(text)
+    start, end = _claim_block(pieces, slot)
+    left = tuple(claim for claim in before.claims if claim.slot != slot)
+    return _or_none(_without_block(pieces, start, end), replace(before, claims=left))
 
 
-def _without_blank_end(text: str) -> str:
-    """The text without the blank line at its end that parted it from the block."""
-    for end in ("\r\n", "\n"):
-        if text.endswith(f"\n{end}"):
-            return text.removesuffix(end)
+def with_claim_changed(text: str, claim: Claim) -> str:
+    """The file's text with ``accept`` and ``options`` of a claim as ``claim`` has them."""
+    before = parse_claims_file(text)
+    pieces = _pieces(text)
+    start, end = _claim_block(pieces, claim.slot)
+    block = _with_list(pieces[start:end], "accept", claim.accept)
+    block = _with_list(block, "options", claim.options)
+    changed = "".join([*pieces[:start], *block, *pieces[end:]])
+    claims = tuple(claim if each.slot == claim.slot else each for each in before.claims)
+    return _checked(changed, replace(before, claims=claims))
+
+
+def with_host_options(text: str | None, options: tuple[str, ...]) -> str | None:
+    """The file's text with these knobs of the host; None if nothing but our header is left."""
+    base = _HEADER if text is None else text
+    before = parse_claims_file(base)
+    pieces = _pieces(base)
+    block = next((each for each in _blocks(pieces) if _is_host(pieces[each[0]])), None)
+    if block is None:
+        changed = _with_block(base, ["[host]", _list_line("options", options)]) if options else base
+    else:
+        start, end = block
+        lines = _with_list(pieces[start:end], "options", options)
+        changed = "".join([*pieces[:start], *lines, *pieces[end:]])
+        if len(lines) == 1 and "#" not in lines[0]:
+            changed = _without_block(pieces, start, end)
+    return _or_none(changed, replace(before, host_options=options))
+
+
+def _or_none(text: str, expected: Claims) -> str | None:
+    return None if text == _HEADER else _checked(text, expected)
+
+
+def _checked(text: str, expected: Claims) -> str:
+    try:
+        found = parse_claims_file(text)
+    except CorruptError:
+        found = None
+    if found != replace(expected, text=text):
+        reason = "it is not written as [[claim]] blocks and one [host] block"
+        raise CorruptError("claims-unparseable", path=PATH, reason=reason)
     return text
 
 
-def _length_of_block(text: str) -> int:
-    lines = _LINE.findall(text)
-    while lines and (not lines[-1].strip() or lines[-1].lstrip().startswith("#")):
-        lines.pop()
-    return sum(len(line) for line in lines)
+def _pieces(text: str) -> list[str]:
+    """The text cut into what TOML can read alone: a blank line, a comment, a header, a value."""
+    import tomllib
+
+    pieces, unfinished = [], ""
+    for line in _LINE.findall(text):
+        unfinished += line
+        with suppress(tomllib.TOMLDecodeError):
+            tomllib.loads(unfinished)
+            pieces.append(unfinished)
+            unfinished = ""
+    return [*pieces, unfinished] if unfinished else pieces
 
 
-def _render(claim: Claim, end: str) -> str:
+def _blocks(pieces: list[str]) -> list[tuple[int, int]]:
+    """From each ``[[claim]]`` or ``[host]`` to after the last line that says something."""
+    starts = [n for n, piece in enumerate(pieces) if _is_claim(piece) or _is_host(piece)]
+    blocks = []
+    for start, end in pairwise([*starts, len(pieces)]):
+        said = [n for n in range(start, end) if pieces[n].strip() and pieces[n].lstrip()[0] != "#"]
+        blocks.append((start, said[-1] + 1))
+    return blocks
+
+
+def _is_claim(piece: str) -> bool:
+    return piece.lstrip().startswith("[") and _parsed(piece) == {"claim": [{}]}
+
+
+def _is_host(piece: str) -> bool:
+    return piece.lstrip().startswith("[") and _parsed(piece) == {"host": {}}
+
+
+def _parsed(piece: str) -> dict[str, Any]:
+    import tomllib
+
+    return tomllib.loads(piece)
+
+
+def _claim_block(pieces: list[str], slot: str) -> tuple[int, int]:
+    for start, end in _blocks(pieces):
+        block = "".join(pieces[start:end])
+        if _is_claim(pieces[start]) and [each.slot for each in parse_claims(block)] == [slot]:
+            return start, end
+    raise CorruptError("claims-unparseable", path=PATH, reason=f"no [[claim]] block for {slot}")
+
+
+def _with_block(base: str, lines: list[str]) -> str:
+    """One more block at the end of the text, after a blank line, its lines ended as the first."""
+    end = _line_end(base)
+    separator = "" if base.endswith("\n") else end
+    return f"{base}{separator}{end}{end.join([*lines, ''])}"
+
+
+def _without_block(pieces: list[str], start: int, end: int) -> str:
+    """The text without a block and without the blank line that parted it from what is above."""
+    above = "".join(pieces[:start])
+    for blank in ("\r\n", "\n"):
+        if above.endswith(f"\n{blank}"):
+            above = above.removesuffix(blank)
+            break
+    return above + "".join(pieces[end:])
+
+
+def _line_end(text: str) -> str:
+    return "\r\n" if text.partition("\n")[0].endswith("\r") else "\n"
+
+
+def _with_list(block: list[str], key: str, values: tuple[str, ...]) -> list[str]:
+    """The block with ``key`` set to a list; what stands beside the list on its line is kept."""
+    for index, piece in enumerate(block[1:], start=1):
+        if piece.lstrip().startswith("#") or key not in _parsed(piece):
+            continue
+        match = _LIST.fullmatch(piece)
+        if match is None:
+            reason = f"{key} has comments inside its list"
+            raise CorruptError("claims-unparseable", path=PATH, reason=reason)
+        if tuple(_parsed(piece)[key]) == values:
+            return block
+        whole = [f"{match[1]}{_list_text(values)}{match[2]}"] if values or "#" in match[2] else []
+        return [*block[:index], *whole, *block[index + 1 :]]
+    if not values:
+        return block
+    end = _line_end(block[0])
+    last = block[-1] if block[-1].endswith("\n") else f"{block[-1]}{end}"
+    return [*block[:-1], last, f"{_list_line(key, values)}{end}"]
+
+
+def _list_text(values: tuple[str, ...]) -> str:
+    return "[" + ", ".join(f'"{each}"' for each in values) + "]"
+
+
+def _list_line(key: str, values: tuple[str, ...]) -> str:
+    return f"{key} = {_list_text(values)}"
+
+
+def _claim_lines(claim: Claim) -> list[str]:
     lines = ["[[claim]]", f'slot = "{claim.slot}"', "functions = ["]
     for function in claim.functions:
         who = function.identity
@@ -165,4 +311,5 @@ def _render(claim: Claim, end: str) -> str:
             f'  {{ address = "{function.address}", id = "{who.vendor}:{who.device}",'
             f' subsystem = "{who.subsystem_vendor}:{who.subsystem_device}" }},'
         )
-    return end.join([*lines, "]", ""])
+    lists = {"accept": claim.accept, "options": claim.options}
+    return [*lines, "]", *(_list_line(key, values) for key, values in lists.items() if values)]

@@ -31,7 +31,7 @@ def claim_step(facts: Facts, slot: str) -> FileStep | None:
         ),
     )
     present = facts.claims.of_slot(slot)
-    if present == wanted:
+    if present is not None and present.functions == wanted.functions:
         return None
     if present is not None:
         raise RefusedError("claimed-otherwise", slot=slot, path=PATH)
