@@ -154,6 +154,10 @@ def findings(host: RecordedHost, code: str, slot: str = SLOT) -> list[Finding]:
     return [each for each in run_checks(host.facts(), slot).findings if each.code == code]
 
 
+def all_findings(host: RecordedHost, slot: str = SLOT) -> tuple[Finding, ...]:
+    return run_checks(host.facts(), slot).findings
+
+
 def codes(found: Iterable[Finding]) -> list[str]:
     return [each.code for each in found]
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import hostpci
+from hostpci.checks.known_bad import KNOWN_BAD
 from hostpci.checks.leftovers import LEVELS
 from hostpci.errors import Exit
 from hostpci.executor import apply as _apply
@@ -90,6 +91,9 @@ def said_findings() -> Iterator[Said]:
             yield from _made_by_hand(node, where)
     for code in LEVELS:
         yield Said(f"leftover-{code}.fails", frozenset({"subject", "value", "line"}), "leftovers")
+    for row in KNOWN_BAD:
+        params = frozenset({"subject", "release", "fixed"})
+        yield Said(f"known-bad-kernel-{row.code}.fails", params, "known_bad")
 
 
 def _made_by_hand(node: ast.Call, where: str) -> Iterator[Said]:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from ..errors import UsageError
 from ..model.facts import Facts
 from ..model.finding import Finding, Findings
-from . import binding, device, leftovers, platform
+from . import binding, device, known_bad, leftovers, platform
 
 Check = Callable[[Facts, str], Iterable[Finding]]
 
@@ -19,6 +19,7 @@ CHECKS: tuple[Check, ...] = (
     platform.check_interrupt_remapping,
     platform.check_vfio_module,
     platform.check_loader,
+    known_bad.check_known_bad,
     device.check_kind,
     device.check_identity,
     device.check_group,
