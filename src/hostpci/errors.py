@@ -90,3 +90,12 @@ class CorruptError(ToolError):
     """A file of ours, or given to us, does not hold what its format says."""
 
     exit = Exit.CORRUPT
+
+
+class EditError(ToolError):
+    """A file of the host that cannot be edited safely: what it says could not be understood.
+
+    Raised by ``planner.edits``; a planner turns it into a finding and changes nothing.
+    """
+
+    exit = Exit.FINDINGS

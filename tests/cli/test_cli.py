@@ -13,7 +13,7 @@ from hostpci.cli.options import VERBS
 from hostpci.demo.scratch import fingerprint
 from hostpci.host.files import HostFiles
 from hostpci.i18n import Catalog
-from hostpci.planner.plan import _DROPIN_TEXT
+from hostpci.planner.edits.grub import drop_in
 
 from ..hosts import AUDIO, GUIDE_HOST, VGA, RecordedHost
 
@@ -325,8 +325,8 @@ def test_releasing_the_last_claim_takes_back_the_word_that_only_claims_needed(
 ) -> None:
     tree = tmp_path / "intel"
     host = RecordedHost().as_intel_default_off()
-    host.with_file("/etc/default/grub.d/90-hostpci.cfg", _DROPIN_TEXT).tree(tree)
+    host.with_file("/etc/default/grub.d/90-hostpci.cfg", drop_in(["intel_iommu=on"])).tree(tree)
     assert call("plan", f"--root={tree}") == 4
     out = capsys.readouterr().out
-    assert "remove intel_iommu=on again" in out
+    assert "remove our kernel words again" in out
     assert "update-grub" in out

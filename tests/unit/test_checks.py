@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Callable
 
 import pytest
@@ -16,6 +15,7 @@ from hostpci.model.rule import rule_path
 from hostpci.planner.plan import make_plan
 
 from ..hosts import AUDIO, DEVICES, SLOT, VGA, RecordedHost
+from ..loaders import grub_on_esp, systemd_boot_on_esp, with_efi
 from .support import (
     claim_of,
     claimed,
@@ -111,12 +111,8 @@ def mounted_on_card(host: RecordedHost) -> RecordedHost:
     return with_mounts(host, "/dev/sdz /backup ext4 rw 0 0")
 
 
-def systemd_boot(host: RecordedHost) -> RecordedHost:
-    existing(host, "/sys/firmware/efi")
-    content = b"\x06\0\0\0" + "systemd-boot 257\0".encode("utf-16-le")
-    name = "LoaderInfo-4a67b082-0a4c-41cf-b6c7-440b29bb8c4f"
-    host.data["binary"][f"/sys/firmware/efi/efivars/{name}"] = base64.b64encode(content).decode()
-    return host
+def with_uefi(host: RecordedHost) -> RecordedHost:
+    return with_efi(host, "systemd-boot 257")
 
 
 def image_not_listed(host: RecordedHost) -> RecordedHost:
@@ -166,7 +162,19 @@ CASES: list[tuple[Change, str, Outcome, Level, str, bool]] = [
     (lambda h: h.with_file(MODULES_DEP, ""), "vfio-module", FAILS, Level.FAIL, "", True),
     (absent(MODULES_DEP), "vfio-module", UNKNOWN, Level.WARN, "", False),
     (same, "loader", HOLDS, Level.PASS, "", False),
-    (systemd_boot, "loader", FAILS, Level.NOTICE, "", False),
+    (with_uefi, "loader", FAILS, Level.NOTICE, "", False),
+    (with_uefi, "loader-two-loaders", FAILS, Level.NOTICE, "", False),
+    (systemd_boot_on_esp, "loader", HOLDS, Level.PASS, "", False),
+    (grub_on_esp, "loader", HOLDS, Level.PASS, "", False),
+    (systemd_boot_on_esp, "secure-boot", FAILS, Level.INFO, "", False),
+    (
+        lambda h: with_efi(h, secure_boot=True),
+        "secure-boot", HOLDS, Level.PASS, "", False,
+    ),
+    (same, "command-line-source", HOLDS, Level.INFO, "", False),
+    (same, "command-line-next", HOLDS, Level.PASS, "", False),
+    (words("iommu=pt"), "command-line-next", FAILS, Level.NOTICE, "", False),
+    (systemd_boot_on_esp, "command-line-next", UNKNOWN, Level.WARN, "", False),
     # device
     (claimed, "identity", HOLDS, Level.PASS, VGA, False),
     (identity_change, "identity", FAILS, Level.FAIL, AUDIO, True),
@@ -262,6 +270,10 @@ def test_a_finding_says_what_is_so(
         (driver(VGA, "nouveau"), "driver-built-in"),
         (driver(VGA, "vfio-pci", built_in=True), "driver-built-in"),
         (same, "escape-active"),
+        (same, "secure-boot"),
+        (with_uefi, "command-line-source"),
+        (same, "esp"),
+        (same, "kernel-pinned"),
         (words("hostpci=on"), "escape-active"),
         (words("xhostpci=off"), "escape-active"),
         (words("hostpci=offline"), "escape-active"),

@@ -14,6 +14,7 @@ import pytest
 import hostpci
 from hostpci.checks.known_bad import KNOWN_BAD
 from hostpci.checks.leftovers import LEVELS
+from hostpci.checks.loader import DOUBTS, ESP_PROBLEMS
 from hostpci.errors import Exit
 from hostpci.executor import apply as _apply
 from hostpci.host.files import _FAULTS
@@ -25,7 +26,7 @@ SOURCE = Path(hostpci.__file__).parent
 EN, ZH = all_texts("en"), all_texts("zh_CN")
 ERRORS = {
     "ToolError", "UsageError", "EnvironmentFault", "RefusedError", "ConflictError",
-    "PartialError", "NotPermittedError", "BusyError", "CorruptError",
+    "PartialError", "NotPermittedError", "BusyError", "CorruptError", "EditError",
 }  # fmt: skip
 SUFFIX = {"holds": "holds", "fails": "fails", "unknown": "unknown"}
 # keyword arguments of the makers of findings that are no parameters of the text
@@ -94,6 +95,11 @@ def said_findings() -> Iterator[Said]:
     for row in KNOWN_BAD:
         params = frozenset({"subject", "release", "fixed"})
         yield Said(f"known-bad-kernel-{row.code}.fails", params, "known_bad")
+    for doubt in DOUBTS:
+        yield Said(f"loader-{doubt}.fails", frozenset({"subject"}), "checks/loader.py:DOUBTS")
+    for code in ESP_PROBLEMS:
+        params = frozenset({"subject", "loaders"})
+        yield Said(f"{code}.fails", params, "checks/loader.py:ESP_PROBLEMS")
 
 
 def _made_by_hand(node: ast.Call, where: str) -> Iterator[Said]:

@@ -5,20 +5,20 @@ from __future__ import annotations
 import pytest
 
 from hostpci.checks.registry import run_checks
+from hostpci.facts.loader import GRUB_CONFIG
 from hostpci.facts.settings import GRUB_DROPIN
-from hostpci.facts.system import GRUB_CONFIG
 from hostpci.model.facts import Loader
 from hostpci.model.plan import BindStep, CommandStep, FileStep, Plan, Reboot
 from hostpci.model.rule import rule_path, rule_text
 from hostpci.planner.plan import make_plan, stale_images, why_not_now
 
 from ..hosts import AUDIO, DEVICES, SLOT, VGA, RecordedHost
+from ..loaders import systemd_boot_on_esp, with_efi
 from .support import (
     carry_out,
     claim_of,
     claimed,
     codes,
-    existing,
     identity,
     image_path,
     missing,
@@ -201,7 +201,9 @@ def test_the_rule_of_another_slot_inside_is_no_copy_of_ours(guide: RecordedHost)
 
 
 def test_every_image_is_judged_by_what_is_in_it(guide: RecordedHost) -> None:
-    claimed(guide).with_file("/boot/initrd.img-9.9", "")
+    claimed(guide).with_file("/boot/initrd.img-9.9", "").with_file("/boot/vmlinuz-9.9", "")
+    menu = guide.data["files"][GRUB_CONFIG].replace(guide.release, "9.9", 2)
+    guide.with_file(GRUB_CONFIG, menu)
     guide.data["times"]["/boot/initrd.img-9.9"] = 1
     listing = "usr/lib/modules/9.9/kernel/drivers/gpu/drm/nouveau/nouveau.ko\n"
     guide.data["commands"].append(
@@ -390,7 +392,7 @@ def claimed_intel(host: RecordedHost) -> RecordedHost:
 
 def test_an_intel_iommu_is_switched_on_by_a_file_of_our_own(guide: RecordedHost) -> None:
     plan = plan_of(claimed_intel(guide))
-    assert step_codes(plan) == ["rule-write", "grub-iommu-on", "grub-update"]
+    assert step_codes(plan) == ["rule-write", "grub-words", "grub-update"]
     _, dropin, update = plan.steps
     assert isinstance(dropin, FileStep)
     assert isinstance(update, CommandStep)
@@ -411,7 +413,7 @@ def test_an_intel_iommu_that_is_switched_on_waits_for_the_reboot_only(guide: Rec
 
 def test_a_drop_in_that_somebody_edited_is_written_again(guide: RecordedHost) -> None:
     claimed_intel(guide).with_file(GRUB_DROPIN, "# mine\n")
-    (dropin,) = (step for step in plan_of(guide).steps if step.code == "grub-iommu-on")
+    (dropin,) = (step for step in plan_of(guide).steps if step.code == "grub-words")
     assert isinstance(dropin, FileStep)
     assert dropin.before == "# mine\n"
 
@@ -421,16 +423,9 @@ def test_binding_now_is_refused_while_the_iommu_is_off(guide: RecordedHost) -> N
     assert (plan.steps, codes(plan.refusals)) == ((), ["bind-now-iommu-off"])
 
 
-def with_uuids(host: RecordedHost) -> RecordedHost:
-    return host.with_file("/etc/kernel/proxmox-boot-uuids", "1A2B-3C4D\n")
-
-
 def with_systemd_boot(host: RecordedHost) -> RecordedHost:
-    name = "LoaderInfo-4a67b082-0a4c-41cf-b6c7-440b29bb8c4f"
-    host.data["binary"][f"/sys/firmware/efi/efivars/{name}"] = (
-        "BgAAAHMAeQBzAHQAZQBtAGQALQBiAG8AbwB0AAAA"  # 06 00 00 00, "systemd-boot" in UTF-16
-    )
-    return existing(host, "/sys/firmware/efi")
+    host.with_file("/proc/cmdline", "initrd=\\x\\initrd.img root=/dev/vda2 quiet\n")
+    return with_efi(host, "systemd-boot 257")
 
 
 def with_no_loader(host: RecordedHost) -> RecordedHost:
@@ -440,7 +435,7 @@ def with_no_loader(host: RecordedHost) -> RecordedHost:
 @pytest.mark.parametrize(
     ("change", "loader"),
     [
-        (with_uuids, Loader.PROXMOX_BOOT_TOOL),
+        (systemd_boot_on_esp, Loader.SYSTEMD_BOOT_ON_ESP),
         (with_systemd_boot, Loader.SYSTEMD_BOOT),
         (with_no_loader, Loader.UNKNOWN),
     ],
@@ -503,7 +498,7 @@ def test_a_rebuild_on_a_proxmox_boot_tool_host_is_not_planned_as_if_only_boot_ch
     guide: RecordedHost,
 ) -> None:
     """The kernel boots the copy on the ESP, kept in step by a hook of proxmox-kernel-helper."""
-    with_uuids(claimed(guide)).with_modules_in_initramfs(NOUVEAU)
+    systemd_boot_on_esp(claimed(guide)).with_modules_in_initramfs(NOUVEAU)
     plan = plan_of(guide)
     rebuilds = [step for step in plan.steps if step.code == "initramfs-rebuild"]
     refreshes = [
@@ -516,7 +511,7 @@ def test_a_rebuild_on_a_proxmox_boot_tool_host_is_not_planned_as_if_only_boot_ch
 
 def test_a_word_with_more_values_is_not_added_a_second_time(guide: RecordedHost) -> None:
     plan = plan_of(claimed_intel(guide).with_command_line("intel_iommu=on,sm_on"))
-    assert "grub-iommu-on" not in step_codes(plan)
+    assert "grub-words" not in step_codes(plan)
 
 
 def test_a_released_card_that_is_still_on_vfio_still_waits_for_the_reboot(
@@ -553,3 +548,14 @@ def test_an_image_that_cannot_be_listed_is_told_in_the_plan(guide: RecordedHost)
     listed = plan_of(claimed(guide))
     guide.data["commands"] = []
     assert plan_of(guide) != listed
+
+
+def test_an_image_that_no_loader_boots_by_default_stays_as_it_is(guide: RecordedHost) -> None:
+    """Pinned away, the highest version is only the way back."""
+    claimed(guide).with_file("/boot/initrd.img-9.9", "").with_file("/boot/vmlinuz-9.9", "")
+    guide.data["times"]["/boot/initrd.img-9.9"] = 1
+    listing = "usr/lib/modules/9.9/kernel/drivers/gpu/drm/nouveau/nouveau.ko\n"
+    guide.data["commands"].append(
+        {"argv": ["lsinitramfs", "/boot/initrd.img-9.9"], "stdout": listing}
+    )
+    assert step_codes(plan_of(guide)) == ["rule-write"]

@@ -1,101 +1,11 @@
-"""The platform: who booted this kernel, what the processor and the IOMMU say."""
+"""The platform: what the processor and the IOMMU say."""
 
 from __future__ import annotations
 
-import base64
-
 import pytest
 
-from hostpci.facts.system import GRUB_CONFIG
-from hostpci.model.facts import Loader, LoaderFacts
-
 from ..hosts import RecordedHost
-from .support import existing, missing
-
-LOADER_INFO = "/sys/firmware/efi/efivars/LoaderInfo-4a67b082-0a4c-41cf-b6c7-440b29bb8c4f"
-UUIDS = "/etc/kernel/proxmox-boot-uuids"
-CMDLINE = "/etc/kernel/cmdline"
-
-
-def with_efi(host: RecordedHost, loader_info: str | None = None) -> RecordedHost:
-    existing(host, "/sys/firmware/efi")
-    if loader_info is None:
-        return host.without(LOADER_INFO)
-    content = b"\x06\0\0\0" + f"{loader_info}\0".encode("utf-16-le")
-    host.data["binary"][LOADER_INFO] = base64.b64encode(content).decode()
-    return host
-
-
-def booted_with(host: RecordedHost, first_word: str) -> RecordedHost:
-    return host.with_file("/proc/cmdline", f"{first_word} root=/dev/mapper/pve-root ro quiet\n")
-
-
-def loader(host: RecordedHost) -> LoaderFacts:
-    return host.facts().loader
-
-
-GRUB_WORD = "BOOT_IMAGE=/boot/vmlinuz-6.8.12-9-pve"
-SD_WORD = r"initrd=\EFI\proxmox\6.8.12-9-pve\initrd.img-6.8.12-9-pve"
-
-
-@pytest.mark.parametrize(
-    ("word", "info", "efi", "managed", "expected"),
-    [
-        (GRUB_WORD, None, False, False, Loader.GRUB),
-        (GRUB_WORD, None, True, False, Loader.GRUB),
-        (GRUB_WORD, "GRUB 2.12-9+deb13u2", True, False, Loader.GRUB),
-        (SD_WORD, "systemd-boot 257.13-1~deb13u1", True, False, Loader.SYSTEMD_BOOT),
-        (SD_WORD, "systemd-boot 252.39-1~deb12u1", True, True, Loader.PROXMOX_BOOT_TOOL),
-        (GRUB_WORD, None, False, True, Loader.PROXMOX_BOOT_TOOL),
-        (GRUB_WORD, "GRUB 2.12", True, True, Loader.PROXMOX_BOOT_TOOL),
-        (SD_WORD, None, True, False, Loader.UNKNOWN),
-        (GRUB_WORD, "rEFInd 0.14", True, False, Loader.UNKNOWN),
-        (GRUB_WORD, "systemd-boot 257", True, False, Loader.SYSTEMD_BOOT),
-        ("root=/dev/vda2", None, False, False, Loader.UNKNOWN),
-    ],
-)
-def test_the_loader_is_decided_from_what_it_left_behind(
-    guide: RecordedHost, word: str, info: str | None, expected: Loader, *, efi: bool, managed: bool
-) -> None:
-    booted_with(guide, word)
-    if efi:
-        with_efi(guide, info)
-    if managed:
-        guide.with_file(UUIDS, "1A2B-3C4D\n")
-    found = loader(guide)
-    assert found.loader is expected
-    assert found.firmware == ("UEFI" if efi else "BIOS")
-
-
-def test_a_kernel_command_line_file_alone_proves_nothing(guide: RecordedHost) -> None:
-    """PVE's installer writes it for every ZFS or btrfs root, whatever boots the host."""
-    before = loader(guide)
-    assert loader(guide.with_file(CMDLINE, "root=ZFS=rpool/ROOT/pve-1 boot=zfs\n")) == before
-
-
-def test_an_empty_list_of_boot_partitions_is_not_proxmox_boot_tool(guide: RecordedHost) -> None:
-    assert loader(guide.with_file(UUIDS, "\n")).loader is Loader.GRUB
-
-
-def test_grub_without_its_configuration_file_is_not_called_grub(guide: RecordedHost) -> None:
-    missing(guide, GRUB_CONFIG)
-    assert loader(guide).loader is Loader.UNKNOWN
-
-
-def test_the_evidence_names_every_trace(guide: RecordedHost) -> None:
-    with_efi(booted_with(guide, GRUB_WORD), "GRUB 2.12-9+deb13u2").with_file(UUIDS, "1A2B-3C4D\n")
-    assert loader(guide).evidence == (
-        "/proc/cmdline: BOOT_IMAGE=",
-        "LoaderInfo: GRUB 2.12-9+deb13u2",
-        UUIDS,
-        GRUB_CONFIG,
-    )
-
-
-def test_an_unreadable_loader_variable_is_remembered(guide: RecordedHost) -> None:
-    with_efi(guide).unreadable(LOADER_INFO)
-    assert LOADER_INFO in [gap.what for gap in guide.facts().unmeasured]
-
+from .support import existing
 
 # IOMMU
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ..model.cmdline import has_value, last_value
-from ..model.facts import Facts, Loader
+from ..model.facts import Facts
 from ..model.finding import Finding, Level
 from .say import fails, holds, unknown, unread
 
@@ -108,14 +108,3 @@ def check_vfio_module(facts: Facts, _slot: str) -> Iterator[Finding]:
     else:
         where = f"/lib/modules/{release}/modules.dep"
         yield fails("vfio-module", Level.FAIL, "", where, blocks=True, release=release)
-
-
-def check_loader(facts: Facts, _slot: str) -> Iterator[Finding]:
-    found = facts.loader
-    if found.loader is Loader.GRUB:
-        yield holds("loader", "", *found.evidence, loader=found.loader, firmware=found.firmware)
-    else:
-        yield fails(
-            "loader", Level.NOTICE, "", *found.evidence,
-            loader=found.loader, firmware=found.firmware,
-        )  # fmt: skip

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from ..errors import UsageError
 from ..model.facts import Facts
 from ..model.finding import Finding, Findings
-from . import binding, device, known_bad, leftovers, platform
+from . import binding, device, known_bad, leftovers, loader, platform
 
 Check = Callable[[Facts, str], Iterable[Finding]]
 
@@ -18,8 +18,12 @@ CHECKS: tuple[Check, ...] = (
     platform.check_iommu,
     platform.check_interrupt_remapping,
     platform.check_vfio_module,
-    platform.check_loader,
     known_bad.check_known_bad,
+    loader.check_loader,
+    loader.check_secure_boot,
+    loader.check_command_line,
+    loader.check_esps,
+    loader.check_pins,
     device.check_kind,
     device.check_identity,
     device.check_group,

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from ..model.plan import Step
 
 _COLORS = {"PASS": "32", "NOTICE": "36", "WARN": "33", "FAIL": "31"}
-_READING_PROGRAMS = {"lsinitramfs", "pveversion"}
+# Words that a call must begin with
+_READING_PROGRAMS = (("lsinitramfs",), ("pveversion",), ("proxmox-boot-tool", "status"))
 
 
 class ReadingRunner(Runner):
@@ -34,7 +35,7 @@ class ReadingRunner(Runner):
     def run(
         self, argv: Sequence[str], *, timeout_s: float, keep: Callable[..., Any] | None = None
     ) -> Completed:
-        if argv[0] not in _READING_PROGRAMS:
+        if not any(tuple(argv[: len(words)]) == words for words in _READING_PROGRAMS):
             raise EnvironmentFault("command-not-here", command=argv[0])
         return self._inner.run(argv, timeout_s=timeout_s, keep=keep)
 

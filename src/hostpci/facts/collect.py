@@ -8,10 +8,11 @@ from ..model.claim import Claims
 from ..model.facts import Facts
 from .claims import read_claims
 from .images import read_images, read_rules
+from .loader import read_loader
 from .look import Look
 from .pci import read_inventory
 from .settings import GRUB_DROPIN, read_settings
-from .system import read_cpu, read_iommu, read_kernel, read_loader, read_platform
+from .system import read_cpu, read_iommu, read_kernel, read_platform
 
 
 def collect(root: Root, runner: Runner, *, with_claims: bool = True) -> Facts:
@@ -26,7 +27,7 @@ def collect(root: Root, runner: Runner, *, with_claims: bool = True) -> Facts:
         iommu=read_iommu(look),
         cpu=read_cpu(look),
         kernel=read_kernel(look),
-        loader=read_loader(look),
+        loader=read_loader(look, runner),
         images=read_images(look, runner),
         rules=read_rules(look, strict=with_claims),
         grub_dropin=look.own_text(GRUB_DROPIN) if with_claims else look.raw(GRUB_DROPIN),

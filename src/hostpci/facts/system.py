@@ -1,4 +1,4 @@
-"""Reads the platform: distribution, processor, kernel, IOMMU and boot loader."""
+"""Reads the platform: distribution, processor, kernel and IOMMU."""
 
 from __future__ import annotations
 
@@ -6,17 +6,14 @@ from collections.abc import Iterable, Iterator
 
 from ..errors import EnvironmentFault
 from ..host.runner import Runner
-from ..model.facts import CpuFacts, IommuFacts, KernelFacts, Loader, LoaderFacts, PlatformFacts
+from ..model.facts import CpuFacts, IommuFacts, KernelFacts, PlatformFacts
 from .look import Look
 
-GRUB_CONFIG = "/boot/grub/grub.cfg"
-_LOADER_INFO = "/sys/firmware/efi/efivars/LoaderInfo-4a67b082-0a4c-41cf-b6c7-440b29bb8c4f"
 _ASKED_OPTIONS = (
     "CONFIG_INTEL_IOMMU_DEFAULT_ON",
     "CONFIG_INTEL_IOMMU_DEFAULT_ON_INTGPU_OFF",
     "CONFIG_VFIO_PCI",
 )
-_EFIVAR_ATTRIBUTE_BYTES = 4
 
 
 def read_platform(look: Look, runner: Runner) -> PlatformFacts:
@@ -115,31 +112,3 @@ def _remaps(chips: list[str]) -> bool | None:
         return True
     plain = any(chip.startswith(("IO-APIC", "PCI-MSI")) for chip in chips)
     return False if plain else None
-
-
-def read_loader(look: Look) -> LoaderFacts:
-    """Decide who booted this host from what it left behind, never from one file's existence."""
-    efi = look.exists("/sys/firmware/efi")
-    info = _loader_info(look) if efi else ""
-    first = (look.text("/proc/cmdline") or "").partition(" ")[0]
-    managed = bool(look.text("/etc/kernel/proxmox-boot-uuids"))
-    has_grub_config = look.exists(GRUB_CONFIG)
-    evidence = [f"/proc/cmdline: {first.partition('=')[0]}="]
-    evidence += [f"LoaderInfo: {info}"] if info else []
-    evidence += ["/etc/kernel/proxmox-boot-uuids"] if managed else []
-    evidence += [GRUB_CONFIG] if has_grub_config else []
-    # GRUB 2.06 leaves no LoaderInfo, 2.12 does (bli module); both pass BOOT_IMAGE=
-    by_grub = first.startswith("BOOT_IMAGE=") and (not info or info.startswith("GRUB"))
-    if managed:
-        loader = Loader.PROXMOX_BOOT_TOOL
-    elif info.startswith("systemd-boot"):
-        loader = Loader.SYSTEMD_BOOT
-    else:
-        loader = Loader.GRUB if by_grub and has_grub_config else Loader.UNKNOWN
-    return LoaderFacts(loader=loader, firmware="UEFI" if efi else "BIOS", evidence=tuple(evidence))
-
-
-def _loader_info(look: Look) -> str:
-    """The LoaderInfo variable (systemd's Boot Loader Interface): UTF-16 after 4 bytes."""
-    raw = look.binary(_LOADER_INFO) or b""
-    return raw[_EFIVAR_ATTRIBUTE_BYTES:].decode("utf-16-le", "replace").rstrip("\0")

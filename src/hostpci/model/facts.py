@@ -10,19 +10,71 @@ from .pci import Inventory, Unmeasured
 
 
 class Loader(StrEnum):
-    """Who loaded this kernel. UNKNOWN is an answer: the evidence disagrees or is missing."""
+    """Who loaded this kernel, and from where. UNKNOWN is an answer: the evidence disagrees.
+
+    ``-on-esp``: from copies on the EFI system partitions that proxmox-boot-tool keeps.
+    """
 
     GRUB = "grub"
-    PROXMOX_BOOT_TOOL = "proxmox-boot-tool"
+    GRUB_ON_ESP = "grub-on-esp"
+    SYSTEMD_BOOT_ON_ESP = "systemd-boot-on-esp"
     SYSTEMD_BOOT = "systemd-boot"
     UNKNOWN = "unknown"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Esp:
+    """One EFI system partition on proxmox-boot-tool's list.
+
+    ``present``: its device is there. ``loaders`` ("uefi" is systemd-boot, "grub") and kernel
+    ``versions``: what the tool's own status found on it; empty where it could not be asked.
+    """
+
+    uuid: str
+    present: bool
+    loaders: tuple[str, ...] = ()
+    versions: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConfigFile:
+    """A text file of the host, whole."""
+
+    path: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LoaderFacts:
+    """``doubt``: of an UNKNOWN loader, by code, what the evidence disagrees about.
+
+    ``persisted``: words of the next boot's command line, from what the loader itself will
+    read (None: not determined). ``next_release``: the kernel of that boot; ``pinned`` and
+    ``next_boot``: proxmox-boot-tool's pins. ``kernel_cmdline``: /etc/kernel/cmdline as it is.
+    ``grub_files``: what grub-mkconfig sources, in its order, without our own file.
+    ``own_words``: words that runs of ours put into /etc/kernel/cmdline and nobody took out.
+    ``one_shot``: how a single boot into another entry can be asked for (``grub-env``,
+    ``grub-env-esp``, ``systemd-boot``), empty if that cannot be done.
+    """
+
     loader: Loader
     firmware: str
     evidence: tuple[str, ...]
+    doubt: str = ""
+    secure_boot: bool | None = None
+    esps: tuple[Esp, ...] = ()
+    pinned: str | None = None
+    next_boot: str | None = None
+    next_release: str | None = None
+    persisted: tuple[str, ...] | None = None
+    kernel_cmdline: str | None = None
+    grub_files: tuple[ConfigFile, ...] = ()
+    own_words: tuple[str, ...] = ()
+    one_shot: str = ""
+
+    @property
+    def is_on_esp(self) -> bool:
+        return self.loader in (Loader.GRUB_ON_ESP, Loader.SYSTEMD_BOOT_ON_ESP)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,29 +2,24 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 
 from ..checks.platform import can_switch_intel_iommu_on
 from ..checks.registry import run_checks
 from ..checks.say import fails, unknown
-from ..facts.settings import GRUB_DROPIN
-from ..facts.system import GRUB_CONFIG
 from ..model.claim import Claim
 from ..model.facts import Facts, InitramfsImage, Loader
 from ..model.finding import Finding, Level
 from ..model.pci import VFIO, PciFunction, UseKind
 from ..model.plan import BindStep, CommandStep, FileStep, Plan, Reboot, Step
 from ..model.rule import rule_path, rule_text
+from .commandline import command_line_refusals, command_line_steps, own_words
 
 # Host drivers that give a function back without a reboot. nouveau, nvidia, amdgpu, i915 and xe
 # are not among them: unbinding them is known to hang or to leave a card that cannot be reset.
 _LETS_GO = {None, "snd_hda_intel", "xhci_hcd", "pci-stub"}
 _TIES = {UseKind.CONSOLE, UseKind.DISPLAY, UseKind.DISK, UseKind.NETWORK, UseKind.INPUT}
-_DROPIN_TEXT = """\
-# Written by "hostpci apply": this kernel leaves the Intel IOMMU off unless told so.
-GRUB_CMDLINE_LINUX_DEFAULT="$GRUB_CMDLINE_LINUX_DEFAULT intel_iommu=on"
-"""
+_INTEL_IOMMU_ON = "intel_iommu=on"
 
 
 def make_plan(facts: Facts, *, bind_now: bool = False) -> Plan:
@@ -33,7 +28,8 @@ def make_plan(facts: Facts, *, bind_now: bool = False) -> Plan:
     if refusals:
         return Plan(steps=(), refusals=refusals)
     rules = tuple(_rule_steps(facts))
-    steps: tuple[Step, ...] = (*rules, *_loader_steps(facts), *_image_steps(facts, rules))
+    words = command_line_steps(facts, _words(facts))
+    steps: tuple[Step, ...] = (*rules, *words, *_image_steps(facts, rules))
     movable = tuple(each.slot for each in facts.claims.claims if not why_not_now(facts, each))
     binds = tuple(_bind_steps(facts)) if bind_now else ()
     pending = tuple(_pending(facts, {each.address for each in binds}))
@@ -61,14 +57,13 @@ def _refusals(facts: Facts, *, bind_now: bool) -> Iterator[Finding]:
 
 
 def _loader_refusals(facts: Facts) -> Iterator[Finding]:
-    """Another loader than plain GRUB does not read, or not only, what we would edit."""
+    """A loader whose files we do not edit, or that boots copies which we do not put back."""
     loader, evidence = facts.loader.loader, facts.loader.evidence
-    if loader is Loader.GRUB:
+    refused = tuple(command_line_refusals(facts, _words(facts)))
+    yield from refused
+    if refused or loader is Loader.GRUB:
         return
-    if facts.claims.claims and can_switch_intel_iommu_on(facts):
-        yield fails("loader-unsupported", Level.FAIL, loader, *evidence, blocks=True, loader=loader)
-    elif any(_image_steps(facts, tuple(_rule_steps(facts)))):
-        # proxmox-boot-tool and kernel-install boot copies of the image from the ESP.
+    if any(_image_steps(facts, tuple(_rule_steps(facts)))):
         yield fails(
             "loader-boots-copies", Level.FAIL, loader, *evidence, blocks=True, loader=loader
         )
@@ -86,18 +81,15 @@ def _rule_steps(facts: Facts) -> Iterator[FileStep]:
         yield FileStep(code="rule-remove", path=path, before=on_disk[path], after=None)
 
 
-def _loader_steps(facts: Facts) -> Iterator[Step]:
-    update = CommandStep(code="grub-update", argv=("update-grub",), touches=(GRUB_CONFIG,))
-    if not facts.claims.claims and facts.grub_dropin == _DROPIN_TEXT:
-        yield FileStep(code="grub-iommu-remove", path=GRUB_DROPIN, before=_DROPIN_TEXT, after=None)
-        yield update
-    if not facts.claims.claims or not can_switch_intel_iommu_on(facts):
-        return
-    if facts.grub_dropin != _DROPIN_TEXT:
-        yield FileStep(
-            code="grub-iommu-on", path=GRUB_DROPIN, before=facts.grub_dropin, after=_DROPIN_TEXT
-        )
-        yield update
+def _words(facts: Facts) -> tuple[str, ...]:
+    """The kernel words that the claims need: one, where this kernel leaves the IOMMU off.
+
+    A word of ours that has switched it on is needed as long as there is a claim.
+    """
+    if not facts.claims.claims:
+        return ()
+    needed = can_switch_intel_iommu_on(facts) or _INTEL_IOMMU_ON in own_words(facts)
+    return (_INTEL_IOMMU_ON,) if needed else ()
 
 
 def _iommu_waits(facts: Facts) -> bool:
@@ -109,23 +101,13 @@ def _image_steps(facts: Facts, rules: tuple[FileStep, ...]) -> Iterator[CommandS
 
     Images of other kernels stay as they are: they are the way back.
     """
-    booting = {facts.kernel.release, *_newest(facts.images)}
+    booting = {facts.kernel.release, facts.loader.next_release}
     changing = {step.path for step in rules}
     stale = stale_images(facts)
     for image in facts.images:
         overtaken = image.release in booting and _is_overtaken(facts, image, changing)
         if image in stale or overtaken:
             yield rebuild_step(image.release)
-
-
-def _newest(images: tuple[InitramfsImage, ...]) -> list[str]:
-    """The release that GRUB boots by default: the highest version (grub-mkconfig_lib)."""
-
-    def version(release: str) -> list[tuple[bool, int, str]]:
-        words = re.findall(r"\d+|\D+", release)
-        return [(word.isdecimal(), int(word) if word.isdecimal() else 0, word) for word in words]
-
-    return [max((image.release for image in images), key=version)] if images else []
 
 
 def rebuild_step(release: str) -> CommandStep:
