@@ -182,7 +182,7 @@ CASES: list[tuple[Change, str, Outcome, Level, str, bool]] = [
     (same, "group-isolated", HOLDS, Level.PASS, SLOT, False),
     (group(NIC, 8), "group-shared", FAILS, Level.FAIL, NIC, True),
     (group(DISK, 8), "group-shared", FAILS, Level.FAIL, DISK, True),
-    (group(SATA, 8), "group-shared", FAILS, Level.WARN, SATA, False),
+    (group(SATA, 8), "group-shared", FAILS, Level.FAIL, SATA, True),
     (
         lambda h: h.with_file(f"{GROUP_8}/reserved_regions", "0xdf000000 0xdf7fffff direct\n"),
         "reserved-direct", FAILS, Level.FAIL, "group 8", True,
@@ -414,10 +414,11 @@ def test_a_twin_is_looked_at_by_its_own_address(guide: RecordedHost, slot: str) 
     assert findings(guide, "group-isolated", slot)[0].params == {"group": "42"}
 
 
-def test_a_group_shared_with_an_idle_usb_controller_only_warns(guide: RecordedHost) -> None:
+def test_a_group_shared_with_an_idle_usb_controller_can_be_accepted(guide: RecordedHost) -> None:
     attribute(SATA, "class", "0x0c0330\n")(guide)
     (found,) = findings(group(SATA, 8)(guide), "group-shared")
-    assert (found.level, found.blocks) == (Level.WARN, False)
+    assert (found.level, found.blocks) == (Level.FAIL, True)
+    assert found.consent == "group-shares-usb"
     assert found.params["group"] == "8"
 
 
@@ -427,7 +428,7 @@ def test_a_group_shared_with_a_usb_controller_with_a_mounted_disk_blocks(
     with_block(guide, "sdz", f"pci0000:00/{SATA}/usb2/2-1/2-1:1.0/host9/block/sdz")
     with_mounts(guide, "/dev/sdz / ext4 rw 0 0")
     (found,) = findings(group(SATA, 8)(guide), "group-shared")
-    assert (found.level, found.blocks) == (Level.FAIL, True)
+    assert (found.level, found.blocks, found.consent) == (Level.FAIL, True, "")
     assert found.evidence == ("disk sdz /",)
 
 

@@ -21,6 +21,7 @@ from hostpci.host.files import _FAULTS
 from hostpci.i18n import Catalog, all_texts, choose_language
 from hostpci.model.journal import RunState
 from hostpci.model.pci import UseKind
+from hostpci.model.risk import Risk
 
 SOURCE = Path(hostpci.__file__).parent
 EN, ZH = all_texts("en"), all_texts("zh_CN")
@@ -30,7 +31,7 @@ ERRORS = {
 }  # fmt: skip
 SUFFIX = {"holds": "holds", "fails": "fails", "unknown": "unknown"}
 # keyword arguments of the makers of findings that are no parameters of the text
-NOT_PARAMS = {"blocks", "level", "outcome", "subject", "evidence", "code"}
+NOT_PARAMS = {"blocks", "consent", "level", "outcome", "subject", "evidence", "code"}
 
 
 @dataclass(frozen=True)
@@ -230,6 +231,7 @@ def test_a_step_has_a_title_a_reason_a_risk_and_an_undo(code: str) -> None:
         *(f"exit.{each.name}" for each in Exit),
         *(f"use.{each.value}" for each in UseKind),
         *(f"state.{each.value}" for each in RunState),
+        *(f"consent.{each.value}" for each in Risk),
     ],
 )
 def test_every_member_of_a_closed_set_has_a_text(key: str) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from ..model.facts import Facts
 from ..model.finding import Finding, Level
 from ..model.pci import PciFunction
+from ..model.risk import risk_of_sharing
 from .say import fails, holds, unknown, unread
 
 _DEVICES = "/sys/bus/pci/devices"
@@ -60,9 +61,9 @@ def check_group_strangers(facts: Facts, slot: str) -> Iterator[Finding]:
     gaps = unread(facts, "/sys/kernel/iommu_groups", *links)
     for each in strangers:
         needed = each.is_critical or each.is_of_the_board
-        level = Level.FAIL if needed else Level.WARN
         yield fails(
-            "group-shared", level, each.address, *_described(each), blocks=needed,
+            "group-shared", Level.FAIL, each.address, *_described(each), blocks=True,
+            consent="" if needed else risk_of_sharing(each.class_code),
             group=str(each.iommu_group), device=each.device_name or str(each.identity),
         )  # fmt: skip
     if numbers and gaps:

@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterable
 from ..errors import UsageError
 from ..model.facts import Facts
 from ..model.finding import Finding, Findings
-from . import binding, device, known_bad, leftovers, loader, platform
+from . import binding, consent, device, known_bad, leftovers, loader, platform
+from .consent import weighed
 
 Check = Callable[[Facts, str], Iterable[Finding]]
 
@@ -38,16 +39,21 @@ CHECKS: tuple[Check, ...] = (
     binding.check_driver_places,
     binding.check_escape,
     binding.check_state,
+    consent.check_consents,
     leftovers.check_leftovers,
 )
 
 
-def run_checks(facts: Facts, slot: str) -> Findings:
-    """All findings about one slot. Raises UsageError if it is neither there nor claimed."""
+def run_checks(facts: Facts, slot: str, accept: tuple[str, ...] = ()) -> Findings:
+    """All findings about one slot. Raises UsageError if it is neither there nor claimed.
+
+    ``accept``: names of risks that are accepted beside those that its claim holds.
+    """
     require_assignable(facts, slot)
-    return Findings(
-        slot=slot, findings=tuple(finding for check in CHECKS for finding in check(facts, slot))
-    )
+    claim = facts.claims.of_slot(slot)
+    accepted = (*accept, *(claim.accept if claim else ()))
+    found = (finding for check in CHECKS for finding in check(facts, slot))
+    return Findings(slot=slot, findings=tuple(weighed(each, accepted) for each in found))
 
 
 def require_assignable(facts: Facts, slot: str) -> None:

@@ -14,11 +14,14 @@ def holds(code: str, subject: str = "", *evidence: str, **params: str) -> Findin
 
 
 def fails(
-    code: str, level: Level, subject: str = "", *evidence: str, blocks: bool = False, **params: str
-) -> Finding:
+    code: str, level: Level, subject: str = "", *evidence: str, blocks: bool = False,
+    consent: str = "", **params: str,
+) -> Finding:  # fmt: skip
+    """``consent`` names what an owner may accept; until then it blocks."""
     return Finding(
         code=code, outcome=Outcome.DOES_NOT_HOLD, level=level,
-        subject=subject, params=params, evidence=evidence, blocks=blocks,
+        subject=subject, params=params, evidence=evidence, blocks=blocks or bool(consent),
+        consent=consent,
     )  # fmt: skip
 
 

@@ -118,6 +118,10 @@ def _add(parser: ArgumentParser, option: Option, text: str) -> None:
         parser.add_argument(option.names[0], metavar=option.takes, help=text, nargs="?")
     elif option.is_positional:
         parser.add_argument(option.names[0], metavar=option.takes, help=text)
+    elif option.repeatable:
+        parser.add_argument(
+            *option.names, metavar=option.takes, help=text, action="append", default=[]
+        )
     elif option.takes:
         parser.add_argument(*option.names, metavar=option.takes, help=text)
     else:

@@ -7,12 +7,18 @@ from __future__ import annotations
 
 
 class Option:
-    """One option or argument; ``takes`` is the placeholder of its value, empty for a switch."""
+    """One option or argument; ``takes`` is the placeholder of its value, empty for a switch.
 
-    def __init__(self, *names: str, takes: str = "", optional: bool = False) -> None:
+    A ``repeatable`` one collects a list.
+    """
+
+    def __init__(
+        self, *names: str, takes: str = "", optional: bool = False, repeatable: bool = False
+    ) -> None:
         self.names = names
         self.takes = takes
         self.optional = optional
+        self.repeatable = repeatable
         self.is_positional = not names[0].startswith("-")
         self.key = names[-1].lstrip("-").replace("-", "_")
 
@@ -33,13 +39,14 @@ _YES = Option("-y", "--yes")
 _NOW = Option("--now")
 _OUTPUT = Option("-o", "--output", takes="FILE")
 _DRY_RUN = Option("--dry-run")
+_ACCEPT = Option("--accept", takes="NAME", repeatable=True)
 _ADDRESS = Option("address", takes="ADDRESS")
 _ANY_ADDRESS = Option("address", takes="ADDRESS", optional=True)
 
 VERBS: tuple[Verb, ...] = (
     Verb("scan", Option("--full"), _HOST, _ROOT),
     Verb("check", _ADDRESS, _HOST, _ROOT),
-    Verb("claim", _ADDRESS, _YES, _DRY_RUN, _ROOT),
+    Verb("claim", _ADDRESS, _ACCEPT, _YES, _DRY_RUN, _ROOT),
     Verb("release", _ADDRESS, _YES, _DRY_RUN, _ROOT),
     Verb("plan", _NOW, _OUTPUT, _HOST, _ROOT),
     Verb("apply", Option("plan", takes="PLAN", optional=True), _NOW, _YES, _DRY_RUN, _ROOT),

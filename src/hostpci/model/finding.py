@@ -24,7 +24,10 @@ class Level(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """``level`` is how much it matters on this host; ``blocks``: no plan may go past it."""
+    """``level`` is how much it matters on this host; ``blocks``: no plan may go past it.
+
+    ``consent``: the name by which an owner may accept it (``model/risk.py``); empty: nobody may.
+    """
 
     code: str
     outcome: Outcome
@@ -33,6 +36,12 @@ class Finding:
     params: dict[str, str] = field(default_factory=dict)
     evidence: tuple[str, ...] = ()
     blocks: bool = False
+    consent: str = ""
+
+    @property
+    def is_accepted(self) -> bool:
+        """What has a name blocks unless the claim holds that name."""
+        return bool(self.consent) and not self.blocks
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import replace
+
 from ..checks.registry import run_checks
 from ..errors import RefusedError, UsageError
-from ..facts.claims import PATH, with_claim, without_claim
+from ..facts.claims import PATH, with_claim, with_claim_changed, without_claim
 from ..model.claim import Claim, ClaimedFunction
 from ..model.facts import Facts
 from ..model.plan import FileStep
+from ..model.risk import NAMES
 
 
-def claim_step(facts: Facts, slot: str) -> FileStep | None:
+def claim_step(facts: Facts, slot: str, accept: tuple[str, ...] = ()) -> FileStep | None:
     """The edit that claims ``slot`` with the identities of now; None if it is claimed just so.
 
-    Raises UsageError if nothing is there, RefusedError if the facts speak against it.
+    ``accept``: names of risks that the owner takes, beside those that a claim already holds.
+    Raises UsageError if nothing is there or a name says nothing here, RefusedError if the facts
+    speak against it.
     """
     functions = facts.inventory.of_slot(slot)
     if not functions:
         raise UsageError("no-such-device", address=slot)
-    blocking = [each for each in run_checks(facts, slot).blocking if each.code != "identity"]
-    if blocking:
-        raise RefusedError("claim-refused", slot=slot, reason=blocking[0].code)
+    _refuse_blocked(facts, slot, accept)
     incomplete = [each.address for each in functions if not each.identity.is_complete]
     if incomplete:
         raise RefusedError("identity-unread", address=incomplete[0])
@@ -29,14 +33,48 @@ def claim_step(facts: Facts, slot: str) -> FileStep | None:
         functions=tuple(
             ClaimedFunction(address=each.address, identity=each.identity) for each in functions
         ),
+        accept=tuple(dict.fromkeys(accept)),
     )
     present = facts.claims.of_slot(slot)
-    if present is not None and present.functions == wanted.functions:
-        return None
     if present is not None:
-        raise RefusedError("claimed-otherwise", slot=slot, path=PATH)
+        return _with_more_accepted(facts, present, wanted)
     text = facts.claims.text
     return FileStep(code="claim-write", path=PATH, before=text, after=with_claim(text, wanted))
+
+
+def _with_more_accepted(facts: Facts, present: Claim, wanted: Claim) -> FileStep | None:
+    if present.functions != wanted.functions:
+        raise RefusedError("claimed-otherwise", slot=present.slot, path=PATH)
+    accept = tuple(dict.fromkeys((*present.accept, *wanted.accept)))
+    if accept == present.accept:
+        return None
+    text = facts.claims.text or ""
+    after = with_claim_changed(text, replace(present, accept=accept))
+    return FileStep(code="claim-accept", path=PATH, before=text, after=after)
+
+
+def _refuse_blocked(facts: Facts, slot: str, accept: tuple[str, ...]) -> None:
+    """Raise for a name that says nothing here, then for what still stands in the way."""
+    findings = run_checks(facts, slot, accept)
+    possible = tuple(dict.fromkeys(each.consent for each in findings.findings if each.consent))
+    for name in accept:
+        if name not in NAMES:
+            raise UsageError("consent-unknown", name=name, slot=slot, possible=_list(possible))
+        if name not in possible:
+            raise UsageError("consent-idle", name=name, slot=slot, possible=_list(possible))
+    # Who sits there is what is being written down.
+    blocking = [each for each in findings.blocking if each.code != "identity"]
+    firm = [f"{each.subject} {each.code}".strip() for each in blocking if not each.consent]
+    if firm:
+        raise RefusedError("claim-refused", slot=slot, reason=_list(dict.fromkeys(firm)))
+    names = dict.fromkeys(each.consent for each in blocking)
+    if names:
+        words = " ".join(f"--accept {each}" for each in names)
+        raise RefusedError("claim-needs-consent", slot=slot, names=_list(names), words=words)
+
+
+def _list(names: Iterable[str]) -> str:
+    return ", ".join(names) or "-"
 
 
 def release_step(facts: Facts, slot: str) -> FileStep:

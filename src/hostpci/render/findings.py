@@ -23,6 +23,15 @@ def remedy_text(finding: Finding, catalog: Catalog) -> str:
     return catalog.text(code, subject=finding.subject, **finding.params)
 
 
+def consent_text(finding: Finding, catalog: Catalog) -> str:
+    """Of a refusal: whether somebody may accept it, in which words, and what is lost then."""
+    if not finding.consent:
+        return catalog.text("consent.none") if finding.blocks else ""
+    loss = catalog.text(f"consent.{finding.consent}")
+    kind = "accepted" if finding.is_accepted else "possible"
+    return catalog.text(f"consent.{kind}", name=finding.consent, loss=loss)
+
+
 def render_findings(findings: Findings, catalog: Catalog) -> Iterator[tuple[str, str]]:
     """Yield (line, level): settings that guides leave come in a section of their own."""
     ours = [each for each in findings.findings if not each.code.startswith(_LEFTOVER)]
@@ -49,6 +58,9 @@ def render_finding(finding: Finding, catalog: Catalog) -> Iterator[tuple[str, st
     remedy = remedy_text(finding, catalog)
     if remedy:
         yield f"      -> {remedy}", ""
+    consent = consent_text(finding, catalog)
+    if consent:
+        yield f"      -> {consent}", ""
 
 
 def _summary(findings: Findings, catalog: Catalog) -> Iterator[tuple[str, str]]:

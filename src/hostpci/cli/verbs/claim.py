@@ -10,4 +10,5 @@ from ..context import Context
 
 def run(context: Context) -> int:
     slot = parse_slot(context.args.address)
-    return Change(context, "claim").carry_out(lambda facts: claim_step(facts, slot))
+    accept = tuple(context.args.accept)
+    return Change(context, "claim").carry_out(lambda facts: claim_step(facts, slot, accept))
