@@ -116,7 +116,8 @@ class RecordedHost:
         for section in ("files", "links", "errors"):
             entries = self.data[section]
             for path in [each for each in entries if each.startswith(f"{DEVICES}/{source}")]:
-                entries[path.replace(source, target)] = entries[path]
+                # The device's own link names it too: two paths must not be one place in a tree
+                entries[path.replace(source, target)] = entries[path].replace(source, target)
         listed = self.data["directories"][DEVICES]
         self.data["directories"][DEVICES] = sorted({*listed, target})
 
