@@ -40,15 +40,16 @@ def add_words(text: str, words: Iterable[str]) -> str:
 def take_words(text: str, words: Iterable[str]) -> str:
     """Take exact words out of the first line; of a word that stands there twice the last one.
 
-    With a word goes the white space before it (after it, if it is the first).
+    With a word goes the white space before it (after it, if it is the first of several).
     """
     line, newline, rest = text.partition("\n")
     for word in reversed(tuple(words)):
         spans = [match.span() for match in _own_words(line) if match[0] == word]
         if spans:
             start, end = spans[-1]
-            before = line[:start].rstrip(_BLANK)
-            line = before + (line[end:] if before else line[end:].lstrip(_BLANK))
+            before, after = line[:start].rstrip(_BLANK), line[end:]
+            is_first_of_more = not before and after.strip(_BLANK)
+            line = (before or line[:start]) + (after.lstrip(_BLANK) if is_first_of_more else after)
     return f"{line}{newline}{rest}"
 
 

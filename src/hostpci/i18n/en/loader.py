@@ -44,4 +44,13 @@ TEXTS: dict[str, str] = {
     "step.grub-words-remove.undo": "the file as it was",
     "error.edit-unsafe-word": "{word!r} is no word for a kernel command line; nothing was changed",
     "error.edit-unsafe-word.hint": "letters, digits and . _ , : = @ / + - are allowed",
+    "error.edit-shell": "{path}:{line} could not be understood as settings of a shell; nothing was changed",
+    "error.edit-shell.hint": "look at that line: a quotation mark that is not closed, or text for a command (<<)",
+    "error.edit-grub-computed": "{path}:{line} decides about the kernel's words when it runs, so nobody can tell what an edit would do; nothing was changed",
+    "error.edit-grub-computed.hint": "set GRUB_CMDLINE_LINUX_DEFAULT there as plain text",
+    "error.edit-cmdline-root": "the first line of {path} has no root=, or would lose it; nothing was changed",
+    "error.edit-cmdline-root.hint": "the first line must be the whole kernel command line, as 'proxmox-boot-tool refresh' wants it",
+    "error.edit-cmdline-comment": "the first line of {path} is a comment, and proxmox-boot-tool boots with it; nothing was changed",
+    "error.edit-cmdline-comment.hint": "make the kernel command line its first line",
+    "error.edit-continued": "the last line ends with a backslash and would swallow what follows ({text!r}); nothing was changed",
 }

@@ -44,4 +44,13 @@ TEXTS: dict[str, str] = {
     "step.grub-words-remove.undo": "文件恢复原样",
     "error.edit-unsafe-word": "{word!r} 不是内核命令行的参数；未做任何更改",
     "error.edit-unsafe-word.hint": "允许字母、数字以及 . _ , : = @ / + -",
+    "error.edit-shell": "{path}:{line} 无法按 shell 设置来理解；未做任何更改",
+    "error.edit-shell.hint": "请查看该行：引号没有闭合，或含有给命令的文本（<<）",
+    "error.edit-grub-computed": "{path}:{line} 在运行时才决定内核参数，因此无法知道编辑的结果；未做任何更改",
+    "error.edit-grub-computed.hint": "请在那里用纯文本设置 GRUB_CMDLINE_LINUX_DEFAULT",
+    "error.edit-cmdline-root": "{path} 的第一行没有 root=，或会失去它；未做任何更改",
+    "error.edit-cmdline-root.hint": "第一行必须是完整的内核命令行，这是 'proxmox-boot-tool refresh' 的要求",
+    "error.edit-cmdline-comment": "{path} 的第一行是注释，而 proxmox-boot-tool 会用它启动；未做任何更改",
+    "error.edit-cmdline-comment.hint": "请把内核命令行放在第一行",
+    "error.edit-continued": "最后一行以反斜杠结尾，会吞掉后面的内容（{text!r}）；未做任何更改",
 }
