@@ -111,6 +111,32 @@ def mounted_on_card(host: RecordedHost) -> RecordedHost:
     return with_mounts(host, "/dev/sdz /backup ext4 rw 0 0")
 
 
+def no_methods(host: RecordedHost) -> RecordedHost:
+    return host.without(f"{DEVICES}/{VGA}/reset_method")
+
+
+def unlisted(address: str) -> Change:
+    def change(host: RecordedHost) -> RecordedHost:
+        host.data["directories"][DEVICES].remove(address)
+        return host
+
+    return change
+
+
+def beside(address: str) -> Change:
+    """Another device on the bus of the card."""
+
+    def change(host: RecordedHost) -> RecordedHost:
+        host._clone(AUDIO, address)
+        return host
+
+    return change
+
+
+def on_the_root_bus(host: RecordedHost) -> RecordedHost:
+    return host.with_link(f"{DEVICES}/{VGA}", f"../../../devices/pci0000:00/{VGA}")
+
+
 def with_uefi(host: RecordedHost) -> RecordedHost:
     return with_efi(host, "systemd-boot 257")
 
@@ -202,7 +228,10 @@ CASES: list[tuple[Change, str, Outcome, Level, str, bool]] = [
     (unreadable(f"{DEVICES}/{VGA}/boot_vga"), "boot-vga", UNKNOWN, Level.WARN, VGA, False),
     (attribute(VGA, "sriov_numvfs", "4\n"), "sriov-vfs", FAILS, Level.FAIL, VGA, True),
     (same, "reset", HOLDS, Level.PASS, AUDIO, False),
-    (absent(f"{DEVICES}/{VGA}/reset_method"), "reset", FAILS, Level.WARN, VGA, False),
+    (absent(f"{DEVICES}/{VGA}/reset_method"), "reset-with-slot", FAILS, Level.INFO, VGA, False),
+    (chain(no_methods, unlisted(AUDIO)), "reset", FAILS, Level.WARN, VGA, False),
+    (chain(no_methods, beside("0000:01:01.0")), "reset", FAILS, Level.WARN, VGA, False),
+    (chain(no_methods, on_the_root_bus), "reset", FAILS, Level.WARN, VGA, False),
     (attribute(VGA, "power_state", "D3cold\n"), "power-state", FAILS, Level.WARN, VGA, False),
     (attribute(VGA, "power_state", "error\n"), "power-state", FAILS, Level.WARN, VGA, False),
     # binding

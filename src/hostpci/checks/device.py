@@ -147,8 +147,21 @@ def check_reset(facts: Facts, slot: str) -> Iterator[Finding]:
             yield unknown("reset", each.address, *gaps)
         elif each.reset_methods:
             yield holds("reset", each.address, *each.reset_methods)
+        elif _is_reset_with_its_slot(facts, each):
+            yield fails("reset-with-slot", Level.INFO, each.address, f"bus below {each.parent}")
         else:
             yield fails("reset", Level.WARN, each.address, "reset_method")
+
+
+def _is_reset_with_its_slot(facts: Facts, function: PciFunction) -> bool:
+    """A function that shares its bus cannot be reset through it (pci.c pci_parent_bus_reset), so
+    the sound of most graphics cards has no method; VFIO resets that bus with all of them at
+    once (vfio_pci_core.c vfio_pci_ioctl_pci_hot_reset), provided nobody else's device is on it.
+    """
+    bus = function.address.rpartition(":")[0]
+    beside = {each.slot for each in facts.inventory.functions if each.address.startswith(f"{bus}:")}
+    is_one_of_many = len(facts.inventory.of_slot(function.slot)) > 1
+    return is_one_of_many and function.parent is not None and beside == {function.slot}
 
 
 def check_power(facts: Facts, slot: str) -> Iterator[Finding]:

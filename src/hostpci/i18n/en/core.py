@@ -145,6 +145,8 @@ TEXTS = {
     "finding.reset.holds": "can be reset",
     "finding.reset.fails": "offers no way to reset it: it may work once and then only after a reboot of the host",
     "finding.reset.remedy": "plan for it: test a second start of the virtual machine before relying on it",
+    "finding.reset-with-slot.fails": "has no reset of its own; the bus it is on is reset with all functions of the slot at once",
+    "finding.reset-with-slot.remedy": "give all functions of the slot to one virtual machine",
     "finding.power-state.fails": "is in power state {state}",
     "finding.power-state.remedy": "a full power-off of the host often brings it back; check its power connector",
     "finding.driver.holds": "is on {driver}",

@@ -141,6 +141,8 @@ TEXTS = {
     "finding.reset.holds": "可以重置",
     "finding.reset.fails": "没有任何重置方式：可能只能用一次，之后要重启主机",
     "finding.reset.remedy": "要有准备：依赖它之前，先测试虚拟机的第二次启动",
+    "finding.reset-with-slot.fails": "自身没有重置方式；它所在的总线会连同该插槽的所有功能一起重置",
+    "finding.reset-with-slot.remedy": "将该插槽的所有功能交给同一台虚拟机",
     "finding.power-state.fails": "处于电源状态 {state}",
     "finding.power-state.remedy": "主机完全断电常能恢复；检查它的供电接头",
     "finding.driver.holds": "使用 {driver}",
