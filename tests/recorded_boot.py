@@ -168,7 +168,7 @@ def _add_mounts(about: Description, root: MemoryRoot, commands: list[dict[str, A
     elif kind == "md":
         _add_array(root, "md0", members)
         lines.insert(0, "/dev/md0 / ext4 rw,relatime 0 0")
-    else:
+    elif members:
         lines.insert(0, f"/dev/{members[0]} / ext4 rw,relatime 0 0")
     if about.host["firmware"] == "uefi" and loader_of(about) == "grub" and esp:
         lines.append(f"/dev/{esp} /boot/efi vfat rw,relatime 0 0")
