@@ -22,6 +22,7 @@ from hostpci.model.plan import FileStep, Plan
 from hostpci.planner.plan import make_plan
 
 from ..hosts import DEVICES, SLOT, VGA, RecordedHost
+from . import support
 from .support import claimed, with_class_device
 
 HOST = "hal9000"
@@ -273,7 +274,7 @@ def test_a_capture_answers_like_the_host_whatever_its_name(guide: RecordedHost, 
     facts = claimed(guide).facts()
     guide.with_file("/proc/sys/kernel/hostname", f"{name}\n")
     again = facts_of(capture_of(guide))
-    assert again == facts
+    assert support.without_hashes(again) == support.without_hashes(facts)
     assert run_checks(again, SLOT) == run_checks(facts, SLOT)
     assert make_plan(again) == make_plan(facts)
 
@@ -317,7 +318,7 @@ def test_a_capture_of_a_capture_is_the_same(guide: RecordedHost) -> None:
 
 def test_a_tree_and_its_recording_give_the_same_facts(guide: RecordedHost, tmp_path: Path) -> None:
     capture = make_capture(guide.tree(tmp_path / "host"), guide.runner(), History(runs=()))
-    assert facts_of(capture) == guide.facts()
+    assert support.without_hashes(facts_of(capture)) == support.without_hashes(guide.facts())
 
 
 # somebody else's capture

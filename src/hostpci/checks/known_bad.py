@@ -132,9 +132,10 @@ def check_known_bad(facts: Facts, slot: str) -> Iterator[Finding]:
                 f"known-bad-kernel-{row.code}", row.level, release, row.source,
                 release=release, fixed=row.fixed_text,
             )  # fmt: skip
-        if not rows and release:
+        if not rows:
             yield holds("known-bad-kernel", release)
 
 
 def releases_that_matter(facts: Facts) -> tuple[str, ...]:
-    return (facts.kernel.release,)
+    found = (facts.kernel.release, facts.loader.next_release)
+    return tuple(dict.fromkeys(filter(None, found)))

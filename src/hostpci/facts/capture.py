@@ -12,6 +12,7 @@ from ..host.capture import SCHEMA
 from ..host.recording import RecordingRoot
 from ..host.root import Root
 from ..host.runner import RecordingRunner, Runner
+from ..model.baseline import BASELINE
 from ..model.codec import encode
 from ..model.journal import History
 from .collect import collect
@@ -45,6 +46,7 @@ _MAC = re.compile(r"\b(?:[0-9A-Fa-f]{2}[:-]){5}[0-9A-Fa-f]{2}\b")
 _MAC_IN_NAME = re.compile(r"\b(en|wl)x[0-9a-f]{12}\b")
 _UUID = re.compile(r"\b[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\b")
 _DOTTED = r"(?:\d{1,3}\.){3}\d{1,3}"
+_DIGEST = re.compile(r"\b[0-9a-f]{64}\b")
 _IPV4 = re.compile(rf"(?<![\d.]){_DOTTED}(?![\d.])")
 _HEX = r"[0-9A-Fa-f]{1,4}"
 _IPV6 = re.compile(
@@ -97,6 +99,10 @@ class Redactor:
         text = _IPV4.sub(lambda m: self._ipv4(m[0]), text)
         return self._name.sub(_without_domain, text) if self._name else text
 
+    def hashes(self, text: str) -> str:
+        """A file's hash gives away the few unknown words in it to whoever tries them all."""
+        return _DIGEST.sub(lambda m: f"{self._number('digest', m[0]):064x}", text)
+
     def value(self, value: Any) -> Any:  # noqa: ANN401  (JSON)
         if isinstance(value, str):
             return self.text(value)
@@ -141,7 +147,9 @@ def make_capture(root: Root, runner: Runner, history: History) -> dict[str, Any]
         host_name = ""
     data = {**recording.data, "commands": recorder.commands, "history": encode(history)}
     _keep_interfaces_only(data["files"])
-    return {"schema": SCHEMA, "version": __version__, **Redactor(host_name).value(data)}
+    redacted = Redactor(host_name).value(data)
+    _replace_hashes(redacted, Redactor(""))
+    return {"schema": SCHEMA, "version": __version__, **redacted}
 
 
 # Written by the distribution and the kernel; an administrator's words are not in them
@@ -193,6 +201,14 @@ def _keep_interfaces_only(files: dict[str, str]) -> None:
         rows = [line.split()[:2] for line in table.splitlines()[1:]]
         kept = [f"{row[0]}\t00000000" for row in rows if row[1:] == ["00000000"]]
         files["/proc/net/route"] = "\n".join(["Iface\tDestination", *kept]) + "\n"
+
+
+def _replace_hashes(data: dict[str, Any], redactor: Redactor) -> None:
+    """Those of now and those of the baseline alike, so that they still compare."""
+    digests = data["digests"].items()
+    data["digests"] = {path: redactor.hashes(digest) for path, digest in digests}
+    if BASELINE in data["files"]:
+        data["files"][BASELINE] = redactor.hashes(data["files"][BASELINE])
 
 
 def dump_capture(capture: dict[str, Any]) -> str:

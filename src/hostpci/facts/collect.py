@@ -10,8 +10,10 @@ from .claims import read_claims
 from .images import read_images, read_rules
 from .loader import read_loader
 from .look import Look
+from .network import read_network
 from .pci import read_inventory
 from .settings import GRUB_DROPIN, read_settings
+from .state import read_state
 from .system import read_cpu, read_iommu, read_kernel, read_platform
 
 
@@ -33,5 +35,7 @@ def collect(root: Root, runner: Runner, *, with_claims: bool = True) -> Facts:
         grub_dropin=look.own_text(GRUB_DROPIN) if with_claims else look.raw(GRUB_DROPIN),
         settings=read_settings(look),
         claims=read_claims(root) if with_claims else Claims(text=None, claims=()),
+        network=read_network(look),
+        state=read_state(look),
         unmeasured=look.gaps,
     )

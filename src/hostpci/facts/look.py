@@ -60,6 +60,14 @@ class Look:
             self._note_error(path, error)
             return None
 
+    def digest(self, path: str) -> str | None:
+        """SHA-256 of the content; None if absent or unreadable."""
+        try:
+            return self.root.digest(path)
+        except OSError as error:
+            self._note_error(path, error)
+            return None
+
     def number(self, path: str, base: int = 10) -> int | None:
         text = self.text(path)
         if text is None:

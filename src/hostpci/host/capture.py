@@ -2,7 +2,8 @@
 
 Format ``hostpci.capture/1`` (JSON): ``files`` path -> text, ``binary`` path -> base64,
 ``links`` path -> target, ``directories`` path -> names, ``times`` path -> ns, ``exists`` path ->
-bool, ``errors`` path -> errno name (ENOENT says the path is absent), ``holders``, ``commands``.
+bool, ``errors`` path -> errno name (ENOENT says the path is absent), ``holders``, ``commands``,
+``digests`` path -> SHA-256 of the file before it was redacted (older captures have none).
 A path that stands nowhere was not looked at, which is not the same as absent.
 """
 
@@ -60,6 +61,11 @@ class CaptureRoot(Root):
             return text
         return super().read_text(path)
 
+    def digest(self, path: str) -> str:
+        """Of the file as it was: what the capture holds of it is redacted."""
+        found: str | None = self.data.get("digests", {}).get(path)
+        return super().digest(path) if found is None else found
+
     def list_directory(self, path: str) -> tuple[str, ...]:
         return tuple(self._recorded("directories", path))
 
@@ -113,7 +119,9 @@ def _check(data: Any) -> None:  # noqa: ANN401  (JSON)
             raise ValueError(f"{section}: expected an object")  # noqa: TRY004
         for path in data[section]:
             _check_path(section, path)
-    for section in _TEXT_MAPS:
+    if not isinstance(data.setdefault("digests", {}), dict):
+        raise ValueError("digests: expected an object")  # noqa: TRY004
+    for section in (*_TEXT_MAPS, "digests"):
         _check_values(section, data[section], _is_text)
     for section in _LIST_MAPS:
         _check_values(section, data[section], _is_text_list)

@@ -23,6 +23,7 @@ class RecordingRoot(Root):
         self.data: dict[str, Any] = {
             "files": {}, "binary": {}, "links": {}, "directories": {},
             "times": {}, "exists": {}, "errors": {}, "holders": {},
+            "digests": {},
         }  # fmt: skip
 
     def _asked(self, path: str, question: Callable[[], T]) -> T:
@@ -47,6 +48,11 @@ class RecordingRoot(Root):
         text = self._asked(path, lambda: self.inner.read_text(path))
         self.data["files"][path] = text
         return text
+
+    def digest(self, path: str) -> str:
+        digest = self._asked(path, lambda: self.inner.digest(path))
+        self.data["digests"][path] = digest
+        return digest
 
     def filtered_lines(self, path: str, keep: Keep) -> tuple[str, ...]:
         lines = self._asked(path, lambda: self.inner.filtered_lines(path, keep))

@@ -47,6 +47,12 @@ class Root:
     def read_text(self, path: str) -> str:
         return self.read_bytes(path).decode("utf-8", "replace")
 
+    def digest(self, path: str) -> str:
+        """SHA-256 of the content, in hexadecimal."""
+        import hashlib
+
+        return hashlib.sha256(self.read_bytes(path)).hexdigest()
+
     def filtered_lines(self, path: str, keep: Keep) -> tuple[str, ...]:
         """Lines of a large file that ``keep`` lets through; ``keep`` must be idempotent."""
         return tuple(keep(self.read_text(path).splitlines()))

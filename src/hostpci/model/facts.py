@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
+from .baseline import HostState
 from .claim import Claims
+from .network import NetworkFacts
 from .pci import Inventory, Unmeasured
 
 
@@ -166,4 +168,6 @@ class Facts:
     grub_dropin: str | None
     settings: tuple[Setting, ...]
     claims: Claims
+    network: NetworkFacts = field(default_factory=NetworkFacts)
+    state: HostState = field(default_factory=HostState)
     unmeasured: tuple[Unmeasured, ...] = ()
