@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
-from hostpci.checks.known_bad import KNOWN_BAD, BadKernel
+from hostpci.checks.known_bad import KNOWN_BAD, BadKernel, check_known_bad
 from hostpci.i18n import all_texts
 from hostpci.model.finding import Finding, Level
 
@@ -45,8 +46,10 @@ def in_company(host: RecordedHost) -> RecordedHost:
 
 
 def said(host: RecordedHost, slot: str = SLOT) -> dict[str, Finding]:
-    found = (each for each in support.all_findings(host, slot) if each.code.startswith("known-bad"))
-    return {each.code.removeprefix("known-bad-kernel").removeprefix("-"): each for each in found}
+    """What is said of the running kernel, by the code of the row; "" is a pass."""
+    found = (each for each in support.all_findings(host, slot) if each.subject == host.release)
+    ours = (each for each in found if each.code.startswith("known-bad-kernel"))
+    return {each.code.removeprefix("known-bad-kernel").removeprefix("-"): each for each in ours}
 
 
 @pytest.mark.parametrize(
@@ -102,6 +105,22 @@ def test_a_row_at_its_ends(
 @pytest.mark.parametrize("release", ["6.1.0-56-amd64", "6.8.0-12-amd64", "6.8.12-29-generic"])
 def test_a_debian_abi_number_never_matches_a_row(release: str) -> None:
     assert list(said(skylake(on_kernel(release)))) == [""]
+
+
+def test_the_kernel_that_boots_next_is_judged_too() -> None:
+    facts = on_kernel("6.8.12-28-pve").facts()
+    facts = replace(facts, loader=replace(facts.loader, next_release="6.8.12-29-pve"))
+    codes = {each.subject: each.code for each in check_known_bad(facts, SLOT)}
+    assert codes == {
+        "6.8.12-28-pve": "known-bad-kernel",
+        "6.8.12-29-pve": "known-bad-kernel-iommu",
+    }
+
+
+def test_one_kernel_is_judged_once() -> None:
+    facts = on_kernel("6.8.12-28-pve").facts()
+    facts = replace(facts, loader=replace(facts.loader, next_release="6.8.12-28-pve"))
+    assert len(list(check_known_bad(facts, SLOT))) == 1
 
 
 def test_a_finding_says_which_build_repairs_it_and_where_that_stands() -> None:
