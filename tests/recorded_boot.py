@@ -125,14 +125,20 @@ def command_line(about: Description) -> str:
     if given:
         return given
     words = about.host.get("booted_words", about.host["words"])
-    loader, release = loader_of(about), about.kernel
-    if loader.startswith("systemd-boot"):
+    release = about.kernel
+    if loader_of(about).startswith("systemd-boot"):
         place = rf"initrd=\EFI\proxmox\{release}\initrd.img-{release}"
         return " ".join(
             filter(None, (place, _root_words(about), words.replace("quiet", "").strip()))
         )
-    directory = "" if loader == "grub-on-esp" else "/boot"
-    return f"BOOT_IMAGE={directory}/vmlinuz-{release} {_root_words(about)} {words}".strip()
+    place = f"BOOT_IMAGE={_boot_directory(about)}/vmlinuz-{release}"
+    return f"{place} {_root_words(about)} {words}".strip()
+
+
+def _boot_directory(about: Description) -> str:
+    """Where the kernels are for GRUB: at the top of an ESP, else where the description says."""
+    default = "" if loader_of(about) == "grub-on-esp" else "/boot"
+    return str(about.host.get("boot_directory", default))
 
 
 def _add_settings(root: MemoryRoot) -> None:
@@ -308,7 +314,7 @@ def _grub_config(about: Description) -> str:
 
 
 def _grub_entry(about: Description, title: str, name: str, release: str, indent: str) -> str:
-    place = "" if loader_of(about) == "grub-on-esp" else "/boot"
+    place = _boot_directory(about)
     words = "single" if "-recovery-" in name else about.host["words"]
     lines = [
         f"menuentry '{title}' --class proxmox --class gnu-linux $menuentry_id_option '{name}' {{",
