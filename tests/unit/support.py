@@ -12,6 +12,7 @@ from hostpci.facts.claims import with_claim
 from hostpci.model.claim import Claim, ClaimedFunction
 from hostpci.model.facts import Facts
 from hostpci.model.finding import Finding
+from hostpci.model.network import LINK_NAME, LINKS_DIRECTORY
 from hostpci.model.pci import Identity
 from hostpci.model.plan import BindStep, CommandStep, FileStep, Plan, Step
 from hostpci.model.rule import RULE_NAME, RULES_DIRECTORY, rule_path, rule_text
@@ -128,6 +129,9 @@ def _rebuild(host: RecordedHost, release: str) -> None:
         if command["argv"] == ["lsinitramfs", path]:
             kept = [line for line in command["stdout"].splitlines() if not _is_rule(line)]
             kept += [f"usr/lib/udev/rules.d/{name}" for name in rules]
+            links = host.data["directories"].get(LINKS_DIRECTORY, [])
+            kept = [line for line in kept if not LINK_NAME.fullmatch(line.rpartition("/")[2])]
+            kept += [f"usr/lib/systemd/network/{name}" for name in links if name.endswith(".link")]
             command["stdout"] = "".join(f"{line}\n" for line in kept)
     host.data["times"][path] += 2 * SECOND_NS
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from ..errors import UsageError
 from ..model.facts import Facts
 from ..model.finding import Finding, Findings
-from . import binding, consent, device, known_bad, leftovers, loader, platform
+from . import binding, consent, device, known_bad, leftovers, loader, nicnames, platform
 from .consent import weighed
 
 Check = Callable[[Facts, str], Iterable[Finding]]
@@ -40,6 +40,7 @@ CHECKS: tuple[Check, ...] = (
     binding.check_escape,
     binding.check_state,
     consent.check_consents,
+    nicnames.check_nic_names,
     leftovers.check_leftovers,
 )
 

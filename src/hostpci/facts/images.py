@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from ..errors import EnvironmentFault
 from ..host.runner import Runner
 from ..model.facts import InitramfsImage, RuleFile
+from ..model.network import LINK_NAME
 from ..model.rule import RULE_NAME, RULES_DIRECTORY
 from .look import Look
 
@@ -29,10 +30,10 @@ def read_images(look: Look, runner: Runner) -> tuple[InitramfsImage, ...]:
 
 def _read_image(look: Look, runner: Runner, path: str) -> InitramfsImage:
     def relevant(lines: Iterable[str]) -> Iterator[str]:
-        return (line for line in lines if _MODULE.search(line) or _rule_in(line))
+        return (line for line in lines if _MODULE.search(line) or _own_file_in(line))
 
     modules: tuple[str, ...] | None = None
-    rules: tuple[str, ...] = ()
+    own: set[str] = set()
     try:
         listing = runner.run(["lsinitramfs", path], timeout_s=_LIST_TIMEOUT_S, keep=relevant)
     except EnvironmentFault as error:
@@ -41,19 +42,20 @@ def _read_image(look: Look, runner: Runner, path: str) -> InitramfsImage:
         lines = listing.stdout.splitlines()
         found = {match[1].replace("-", "_") for line in lines if (match := _MODULE.search(line))}
         modules = tuple(sorted(found))
-        rules = tuple(sorted({name for line in lines if (name := _rule_in(line))}))
+        own = {name for line in lines if (name := _own_file_in(line))}
     return InitramfsImage(
         path=path,
         release=path.rpartition(_IMAGE_PREFIX)[2],
         modified_ns=look.modified_ns(path),
         modules=modules,
-        claim_rules=rules,
+        claim_rules=tuple(sorted(name for name in own if RULE_NAME.fullmatch(name))),
+        links=tuple(sorted(name for name in own if LINK_NAME.fullmatch(name))),
     )
 
 
-def _rule_in(line: str) -> str:
+def _own_file_in(line: str) -> str:
     name = line.rpartition("/")[2]
-    return name if RULE_NAME.fullmatch(name) else ""
+    return name if RULE_NAME.fullmatch(name) or LINK_NAME.fullmatch(name) else ""
 
 
 def read_rules(look: Look, *, strict: bool = True) -> tuple[RuleFile, ...]:

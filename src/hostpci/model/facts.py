@@ -116,7 +116,7 @@ class InitramfsImage:
     """One /boot/initrd.img-RELEASE.
 
     ``modules``: kernel modules inside, None if it could not be listed. ``claim_rules``: names of
-    our rule files inside. Times are nanoseconds since the epoch.
+    our rule files inside, ``links``: of our link files. Times are nanoseconds since the epoch.
     """
 
     path: str
@@ -124,6 +124,7 @@ class InitramfsImage:
     modified_ns: int
     modules: tuple[str, ...] | None
     claim_rules: tuple[str, ...]
+    links: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,8 +17,12 @@ _PLAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,14}")
 # 73-usb-net-by-mac.link and the naming scheme's last resort: the address is in the name
 _NAMED_BY_MAC = re.compile(r"(?:en|wl)x[0-9a-f]{12}")
 
+# The line of a file that is there because the host's options ask for it
+WAS_ASKED = "# Asked for by the option pin-nic-names."
+_UNASKED = "# Written because addresses on the PCI bus had moved and a reboot was to come."
 _LINK_TEXT = """\
 # Keeps the name {name} wherever this interface is plugged in. Written by "hostpci apply".
+{why}
 [Match]
 PermanentMACAddress={mac}
 Type=ether
@@ -34,14 +38,14 @@ def link_path(name: str) -> str:
     return f"{LINKS_DIRECTORY}/10-hostpci-{name}.link"
 
 
-def link_text(name: str, mac: str) -> str:
+def link_text(name: str, mac: str, *, asked: bool) -> str:
     """The file that pins one name. Same name, same address, same bytes.
 
     The permanent address and not the one of the moment: a port of a bond wears the bond's. A
     VLAN or a bridge on top has the same address and no permanent one. The first file that
     matches is the only one that counts, so the alternative names are asked for again.
     """
-    return _LINK_TEXT.format(name=name, mac=mac)
+    return _LINK_TEXT.format(name=name, mac=mac, why=WAS_ASKED if asked else _UNASKED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

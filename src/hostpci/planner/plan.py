@@ -11,9 +11,10 @@ from ..model.claim import Claim
 from ..model.facts import Facts, InitramfsImage, Loader
 from ..model.finding import Finding, Level
 from ..model.pci import VFIO, PciFunction, UseKind
-from ..model.plan import BindStep, CommandStep, FileStep, Plan, Reboot, Step
+from ..model.plan import BindStep, CommandStep, FileStep, Plan, Reboot
 from ..model.rule import rule_path, rule_text
 from .commandline import command_line_refusals, command_line_steps, own_words
+from .nicnames import names_too_early, pin_steps
 
 # Host drivers that give a function back without a reboot. nouveau, nvidia, amdgpu, i915 and xe
 # are not among them: unbinding them is known to hang or to leave a card that cannot be reset.
@@ -29,13 +30,13 @@ def make_plan(facts: Facts, *, bind_now: bool = False) -> Plan:
         return Plan(steps=(), refusals=refusals)
     rules = tuple(_rule_steps(facts))
     words = command_line_steps(facts, _words(facts))
-    steps: tuple[Step, ...] = (*rules, *words, *_image_steps(facts, rules))
     movable = tuple(each.slot for each in facts.claims.claims if not why_not_now(facts, each))
     binds = tuple(_bind_steps(facts)) if bind_now else ()
     pending = tuple(_pending(facts, {each.address for each in binds}))
     reboot = bool(pending) or _iommu_waits(facts)
+    files = (*rules, *pin_steps(facts, reboot=reboot))
     return Plan(
-        steps=(*steps, *binds),
+        steps=(*files, *words, *_image_steps(facts, files), *binds),
         reboot=Reboot.ONE if reboot else Reboot.NONE,
         can_bind_now=() if bind_now else _not_yet(facts, movable),
         pending=pending,
@@ -96,17 +97,17 @@ def _iommu_waits(facts: Facts) -> bool:
     return bool(facts.claims.claims) and can_switch_intel_iommu_on(facts)
 
 
-def _image_steps(facts: Facts, rules: tuple[FileStep, ...]) -> Iterator[CommandStep]:
-    """Rebuild what must not bind any more, and what will boot and would bind the wrong driver.
+def _image_steps(facts: Facts, files: tuple[FileStep, ...]) -> Iterator[CommandStep]:
+    """Rebuild what must not bind or name any more, and what will boot and would do it wrongly.
 
     Images of other kernels stay as they are: they are the way back.
     """
     booting = {facts.kernel.release, facts.loader.next_release}
-    changing = {step.path for step in rules}
+    changing = {step.path for step in files}
     stale = stale_images(facts)
     for image in facts.images:
-        overtaken = image.release in booting and _is_overtaken(facts, image, changing)
-        if image in stale or overtaken:
+        overtaken = _is_overtaken(facts, image, changing) or names_too_early(facts, image, files)
+        if image in stale or (image.release in booting and overtaken):
             yield rebuild_step(image.release)
 
 

@@ -101,9 +101,10 @@ def _show(context: Context, history: History) -> None:
 
 
 def _stale(facts: Facts) -> tuple[InitramfsImage, ...]:
-    """Images that hold a rule of ours which is gone from the root."""
-    present = {each.path.rpartition("/")[2] for each in facts.rules}
-    return tuple(each for each in facts.images if set(each.claim_rules) - present)
+    """Images that hold a rule or a link file of ours which is gone from the root."""
+    paths = [each.path for each in facts.rules] + [each.path for each in facts.network.links]
+    present = {path.rpartition("/")[2] for path in paths}
+    return tuple(each for each in facts.images if {*each.claim_rules, *each.links} - present)
 
 
 def _rebuild_stale(context: Context, machine: Machine, facts: Facts) -> None:
