@@ -23,7 +23,12 @@ if TYPE_CHECKING:
 
 _COLORS = {"PASS": "32", "NOTICE": "36", "WARN": "33", "FAIL": "31"}
 # Words that a call must begin with
-_READING_PROGRAMS = (("lsinitramfs",), ("pveversion",), ("proxmox-boot-tool", "status"))
+_READING_PROGRAMS = (
+    ("lsinitramfs",),
+    ("pveversion",),
+    ("proxmox-boot-tool", "status"),
+    ("zpool", "list"),
+)
 
 
 class ReadingRunner(Runner):

@@ -25,7 +25,7 @@ def collect(root: Root, runner: Runner, *, with_claims: bool = True) -> Facts:
     look = Look(root)
     return Facts(
         platform=read_platform(look, runner),
-        inventory=read_inventory(look),
+        inventory=read_inventory(look, runner),
         iommu=read_iommu(look),
         cpu=read_cpu(look),
         kernel=read_kernel(look),

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 
+from ..host.runner import Runner
 from ..model.address import is_function, last_function_in
 from ..model.pci import Bar, Identity, Inventory, IommuGroup, Link, PciFunction, Use, UseKind
 from .look import Look
 from .names import Names, read_candidates, read_names
-from .usage import read_uses
+from .usage import Holders, read_uses
 
 _DEVICES = "/sys/bus/pci/devices"
 _GROUPS = "/sys/kernel/iommu_groups"
@@ -24,7 +25,7 @@ _RESOURCE = re.compile(rf"\s*{_ADDRESS}\s+{_ADDRESS}\s+{_ADDRESS}\s*", re.IGNORE
 _GROUP = re.compile(r"[0-9]{1,10}")
 
 
-def read_inventory(look: Look) -> Inventory:
+def read_inventory(look: Look, runner: Runner) -> Inventory:
     """Every PCI function and IOMMU group, with what the host uses each function for."""
     addresses = [name for name in look.names(_DEVICES) if is_function(name)]
     aliases = {address: look.text(f"{_DEVICES}/{address}/modalias") or "" for address in addresses}
@@ -36,7 +37,8 @@ def read_inventory(look: Look) -> Inventory:
     }
     pairs = sorted({(each.vendor, each.device) for each in identities.values()})
     names = read_names(look, pairs, sorted(set(classes.values())))
-    uses = read_uses(look)
+    holders = look.root.device_holders()
+    uses = read_uses(look, runner, holders)
     functions = tuple(
         _read_function(
             look, address, identities[address], classes[address], names,
@@ -44,7 +46,7 @@ def read_inventory(look: Look) -> Inventory:
         )
         for address in addresses
     )  # fmt: skip
-    return Inventory(functions=functions, groups=read_groups(look), unmeasured=look.gaps)
+    return Inventory(functions=functions, groups=read_groups(look, holders), unmeasured=look.gaps)
 
 
 def _read_identity(look: Look, address: str) -> Identity:
@@ -150,18 +152,19 @@ def parse_bars(resource: str) -> tuple[Bar, ...]:
     return tuple(bars)
 
 
-def read_groups(look: Look) -> tuple[IommuGroup, ...]:
+def read_groups(look: Look, holders: Holders) -> tuple[IommuGroup, ...]:
     numbers = sorted(int(name) for name in look.names(_GROUPS) if _GROUP.fullmatch(name))
-    return tuple(_read_group(look, number) for number in numbers)
+    return tuple(_read_group(look, number, holders) for number in numbers)
 
 
-def _read_group(look: Look, number: int) -> IommuGroup:
+def _read_group(look: Look, number: int, holders: Holders) -> IommuGroup:
     base = f"{_GROUPS}/{number}"
     regions = (look.text(f"{base}/reserved_regions") or "").splitlines()
     fields = [line.split() for line in regions]
     return IommuGroup(
         number=number,
         members=look.names(f"{base}/devices"),
+        holders=holders.get(f"/dev/vfio/{number}", ()),
         default_domain=look.text(f"{base}/type"),
         reserved_direct=tuple(
             f"{words[0]}-{words[1]}" for words in fields if words[2:] == ["direct"]

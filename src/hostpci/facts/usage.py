@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
+from ..host.runner import Runner
 from ..model.address import last_function_in
 from ..model.pci import Use, UseKind
+from .disks import read_disks
 from .look import Look
+from .networks import read_networks
 
-_MAX_STACK_DEPTH = 8
-_NVME_HEAD = re.compile(r"nvme(\d+)n(\d+)")
+Holders = dict[str, tuple[str, ...]]
+
 _NVIDIA_MINOR = re.compile(r"^Device Minor:\s*(\d+)", re.MULTILINE)
-_DEFAULT_ROUTE = "00000000"
 
 
-def read_uses(look: Look) -> dict[str, tuple[Use, ...]]:
+def read_uses(look: Look, runner: Runner, holders: Holders) -> dict[str, tuple[Use, ...]]:
     """Function address -> what the host has behind it."""
-    holders = look.root.device_holders()
     found: dict[str, list[Use]] = {}
     for address, use in (
-        *_disks(look),
-        *_networks(look),
+        *read_disks(look, runner, holders),
+        *read_networks(look),
         *_screens(look, holders),
         *_sound_cards(look, holders),
         *_inputs(look),
@@ -39,125 +40,7 @@ def _class_devices(look: Look, name: str) -> Iterator[tuple[str, str, str]]:
             yield node, path, address
 
 
-def _disks(look: Look) -> Iterator[tuple[str, Use]]:
-    blocks = _Blocks(look)
-    places = _places(look, blocks)
-    uses: dict[tuple[str, str], set[str]] = {}
-    for node in blocks.paths:
-        address = blocks.provider(node)
-        if address:
-            uses.setdefault((address, blocks.whole(node)), set()).update(places.get(node, ()))
-    zfs = [device for device, _, kind in _mounts(look) if kind == "zfs"]
-    # Pool members are not in sysfs: a disk that nothing else explains may be one.
-    unexplained = {f"ZFS {zfs[0]}?"} if zfs else set()
-    for (address, disk), known in uses.items():
-        points = known or unexplained
-        detail = ", ".join(sorted(points))
-        yield address, Use(kind=UseKind.DISK, name=disk, detail=detail, critical=bool(points))
-
-
-class _Blocks:
-    """Block nodes and what they are stacked on: partitions, dm, md, bcache, NVMe multipath."""
-
-    def __init__(self, look: Look) -> None:
-        self._look = look
-        nodes = look.names("/sys/class/block")
-        self.paths = {node: look.link(f"/sys/class/block/{node}") or "" for node in nodes}
-
-    def provider(self, node: str) -> str | None:
-        """The PCI function that provides the node itself."""
-        return last_function_in(self.paths[node])
-
-    def whole(self, node: str) -> str:
-        """The disk of a partition; anything else is its own."""
-        parent = self.paths[node].split("/")[-2:-1]
-        return parent[0] if parent and parent[0] in self.paths else node
-
-    def below(self, node: str, depth: int = 0) -> Iterator[str]:
-        """Yield the node and everything it rests on, down to the disks."""
-        yield node
-        if depth >= _MAX_STACK_DEPTH or node not in self.paths or self.provider(node):
-            return
-        slaves = self._look.names(f"/sys/class/block/{node}/slaves")
-        whole = self.whole(node)
-        partition_of = () if whole == node else (whole,)
-        for deeper in (*slaves, *partition_of, *self._paths_of(node)):
-            yield from self.below(deeper, depth + 1)
-
-    def _paths_of(self, node: str) -> list[str]:
-        """``nvme0n1`` of a multipath subsystem is reached through ``nvme0c0n1``, ``nvme0c1n1``.
-
-        drivers/nvme/host/core.c names the hidden disk of each path so.
-        """
-        head = _NVME_HEAD.fullmatch(node)
-        if head is None:
-            return []
-        path = re.compile(rf"nvme{head[1]}c\d+n{head[2]}")
-        return [each for each in self.paths if path.fullmatch(each)]
-
-
-def _places(look: Look, blocks: _Blocks) -> dict[str, list[str]]:
-    """Block node -> what the host has on it: mount points, swap, btrfs, an active mapping."""
-    mapped = {f"/dev/mapper/{name}": node for node, name in _mapper_names(look, blocks)}
-    found: dict[str, list[str]] = {}
-    mounts = [(device, place) for device, place, kind in _mounts(look) if kind != "zfs"]
-    for device, place in (*mounts, *_swaps(look), *_btrfs_members(look)):
-        node = mapped.get(device, device.rpartition("/")[2])
-        for below in blocks.below(node):
-            found.setdefault(below, []).append(place)
-    for node in blocks.paths:
-        if node not in found:
-            users = look.names(f"/sys/class/block/{node}/holders")
-            found.update({node: [f"held by {user}" for user in users]} if users else {})
-    return found
-
-
-def _mounts(look: Look) -> list[tuple[str, str, str]]:
-    """(source, mount point, file system) of what is on disks."""
-
-    def on_disks(lines: Iterable[str]) -> Iterator[str]:
-        return (line for line in lines if line.startswith("/dev/") or " zfs " in line)
-
-    words = [line.split() for line in look.lines("/proc/self/mounts", on_disks) or ()]
-    return [(each[0], each[1], each[2]) for each in words if len(each) > 2]  # noqa: PLR2004
-
-
-def _swaps(look: Look) -> list[tuple[str, str]]:
-    def from_devices(lines: Iterable[str]) -> Iterator[str]:
-        return (line for line in lines if line.startswith("/dev/"))
-
-    return [(line.split()[0], "swap") for line in look.lines("/proc/swaps", from_devices) or ()]
-
-
-def _btrfs_members(look: Look) -> Iterator[tuple[str, str]]:
-    """A mounted btrfs names all its devices in sysfs, whichever of them /proc/mounts shows."""
-    for entry in look.names("/sys/fs/btrfs"):
-        for node in look.names(f"/sys/fs/btrfs/{entry}/devices"):
-            yield f"/dev/{node}", "btrfs"
-
-
-def _mapper_names(look: Look, blocks: _Blocks) -> Iterator[tuple[str, str]]:
-    for node in blocks.paths:
-        if node.startswith("dm-"):
-            name = look.text(f"/sys/class/block/{node}/dm/name")
-            if name:
-                yield node, name
-
-
-def _networks(look: Look) -> Iterator[tuple[str, Use]]:
-    routes = [line.split() for line in (look.text("/proc/net/route") or "").splitlines()]
-    default = {words[0] for words in routes if words[1:2] == [_DEFAULT_ROUTE]}
-    for node, _, address in _class_devices(look, "net"):
-        master = look.link_name(f"/sys/class/net/{node}/master")
-        state = look.text(f"/sys/class/net/{node}/operstate") or ""
-        carries = bool({node, master} & default)
-        words = [state, f"port of {master}" if master else "", "default route" if carries else ""]
-        detail = ", ".join(word for word in words if word)
-        critical = carries or master is not None or state == "up"
-        yield address, Use(kind=UseKind.NETWORK, name=node, detail=detail, critical=critical)
-
-
-def _screens(look: Look, holders: dict[str, tuple[str, ...]]) -> Iterator[tuple[str, Use]]:
+def _screens(look: Look, holders: Holders) -> Iterator[tuple[str, Use]]:
     for node, _, address in _class_devices(look, "drm"):
         if node.startswith(("card", "renderD")) and "-" not in node:
             users = holders.get(f"/dev/dri/{node}", ())
@@ -172,7 +55,7 @@ def _screens(look: Look, holders: dict[str, tuple[str, ...]]) -> Iterator[tuple[
             yield address, Use(kind=UseKind.CONSOLE, name=node)
 
 
-def _sound_cards(look: Look, holders: dict[str, tuple[str, ...]]) -> Iterator[tuple[str, Use]]:
+def _sound_cards(look: Look, holders: Holders) -> Iterator[tuple[str, Use]]:
     for node, _, address in _class_devices(look, "sound"):
         if node.startswith("card"):
             number = node.removeprefix("card")

@@ -13,7 +13,10 @@ from collections.abc import Callable, Iterable
 
 Keep = Callable[[Iterable[str]], Iterable[str]]
 
-_HELD_PREFIXES = ("/dev/snd/", "/dev/dri/", "/dev/nvidia", "/dev/vfio/", "/dev/kfd")
+_HELD_PREFIXES = (
+    "/dev/snd/", "/dev/dri/", "/dev/nvidia", "/dev/vfio/", "/dev/kfd", "/dev/fb", "/dev/sd",
+    "/dev/nvme", "/dev/vd", "/dev/dm-",
+)  # fmt: skip
 
 
 class NotCapturedError(OSError):

@@ -142,6 +142,7 @@ class PciFunction:
 class IommuGroup:
     """What the IOMMU cannot tell apart, and so what moves together.
 
+    ``holders``: processes that hold its VFIO node open, i.e. running virtual machines.
     ``default_domain``: sysfs ``type``; ``reserved_direct``: ``start-end`` of ranges that the
     firmware wants mapped one to one (not the relaxable ones), which forbid assignment
     (Documentation/ABI/testing/sysfs-kernel-iommu_groups).
@@ -151,6 +152,7 @@ class IommuGroup:
     members: tuple[str, ...]
     default_domain: str | None
     reserved_direct: tuple[str, ...]
+    holders: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,7 +10,7 @@ from ..context import Context
 
 
 def run(context: Context) -> int:
-    inventory = read_inventory(Look(context.root()))
+    inventory = read_inventory(Look(context.root()), context.runner())
     if context.args.json:
         from ...model.codec import document
 
