@@ -23,7 +23,7 @@ from typing import Any
 
 from hostpci import __version__
 from hostpci.facts.claims import PATH as CLAIMS
-from hostpci.facts.claims import with_claim
+from hostpci.facts.claims import with_claim, with_host_options
 from hostpci.facts.collect import collect
 from hostpci.host.capture import SCHEMA
 from hostpci.host.recording import RecordingRoot
@@ -141,6 +141,12 @@ class BuiltHost:
         wanted = Claim(slot=slot, functions=functions, accept=tuple(accept), options=tuple(options))
         self.root.file(CLAIMS, with_claim(facts.claims.text, wanted))
         return wanted
+
+    def set_options(self, options: Sequence[str]) -> None:
+        """Knobs of the host in the claims file."""
+        text = with_host_options(self.facts().claims.text, tuple(options)) if options else None
+        if text is not None:
+            self.root.file(CLAIMS, text)
 
     def apply(self, slot: str) -> None:
         """Claimed, and the rule on the root and in every image."""

@@ -61,7 +61,7 @@ def test_what_must_be_true(name: str, number: int) -> None:
     problems = recorded_answers.broken_expectations(ask["expect"], _answers(name)[number])
     if problems and ask["expect"].get("pending"):
         pytest.xfail("; ".join(problems))
-    assert not problems, f"{name}: {ask['address']}: " + "; ".join(problems)
+    assert not problems, f"{name}: {ask.get('address', '')}: " + "; ".join(problems)
 
 
 @pytest.mark.parametrize("name", NAMES)
