@@ -74,7 +74,12 @@ def _up(arguments: argparse.Namespace, reporter: Reporter) -> None:
         folder.mkdir()
         build.make_overlay(ready.image, ready.qemu, overlay)
     boot = Boot(
-        host=host, cards=cards, disk=overlay, disk_format="qcow2", accelerator=ready.accelerator
+        host=host,
+        cards=cards,
+        disk=overlay,
+        disk_format="qcow2",
+        accelerator=ready.accelerator,
+        firmware=build.firmware_of(ready.image, overlay),
     )
     machine = Machine.start(boot, ready.qemu, folder)
     try:

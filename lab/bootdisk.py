@@ -1,8 +1,8 @@
 """A bootable disk made without partition devices: GPT by hand, GRUB embedded by hand.
 
-SeaBIOS and GRUB's i386-pc port, not OVMF: through OVMF a boot under software emulation takes
-about 25 s longer, and a BIOS boot partition needs no FAT file system that the building kernel
-would have to know. Proxmox VE's own installer lays down a BIOS boot partition too.
+SeaBIOS and GRUB's i386-pc port where a layout does not ask for OVMF: through OVMF a boot under
+software emulation takes about 25 s longer. Proxmox VE's own installer lays down a BIOS boot
+partition too, on every host.
 """
 
 from __future__ import annotations
@@ -13,15 +13,18 @@ import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
+from lab import lvm
+
 SECTOR_BYTES = 512
 _ENTRY_COUNT, _ENTRY_BYTES = 128, 128
 _TABLE_SECTORS = _ENTRY_COUNT * _ENTRY_BYTES // SECTOR_BYTES
 _BIOS_BOOT_TYPE = uuid.UUID("21686148-6449-6e6f-744e-656564454649")
 _LINUX_ROOT_TYPE = uuid.UUID("4f68bce3-e8cd-4db1-96e7-fbcaf984b709")
+_LVM_TYPE = uuid.UUID("e6d6d379-f507-44c2-a23c-238f2a3df928")
+_ESP_TYPE = uuid.UUID("c12a7328-f81f-11d2-ba4b-00a0c93ec93b")
 
 CORE_START_SECTOR = 2048
-ROOT_START_SECTOR = 4096
-ROOT_OFFSET_BYTES = ROOT_START_SECTOR * SECTOR_BYTES
+_CORE_END_SECTOR = 4096
 
 # GRUB 2.06, include/grub/i386/pc/boot.h: GRUB_BOOT_MACHINE_KERNEL_SECTOR, and the boot code ends
 # before the partition table (GRUB_BOOT_MACHINE_PART_START).
@@ -36,17 +39,45 @@ _CORE_LOAD_SEGMENT = 0x820
 
 @dataclass(frozen=True, kw_only=True)
 class Layout:
-    """The disk's size and identity; fixed ids make an image reproducible."""
+    """The disk's size, partitions and identity; fixed ids make an image reproducible."""
 
     sectors: int
     disk_id: uuid.UUID
     root_partition_id: uuid.UUID
+    esp_sectors: int = 0
+    on_lvm: bool = False
+
+    @property
+    def esp_start_sector(self) -> int:
+        """Where the EFI system partition begins, if there is one."""
+        return _CORE_END_SECTOR
+
+    @property
+    def root_start_sector(self) -> int:
+        """Where the last partition begins: the root file system or LVM's physical volume."""
+        return _CORE_END_SECTOR + self.esp_sectors
 
     @property
     def root_sectors(self) -> int:
-        """The root partition ends where the backup partition table begins, on a whole MiB."""
-        usable = self.sectors - ROOT_START_SECTOR - _TABLE_SECTORS - 1
+        """That partition ends where the backup partition table begins, on a whole MiB."""
+        usable = self.sectors - self.root_start_sector - _TABLE_SECTORS - 1
         return usable // 2048 * 2048
+
+    @property
+    def volume(self) -> lvm.Volume:
+        """The last partition as LVM's physical volume."""
+        return lvm.Volume(name=str(self.disk_id), sectors=self.root_sectors)
+
+    @property
+    def file_system_offset_bytes(self) -> int:
+        """Where the root file system begins on the disk: a linear volume is in one piece."""
+        inside = lvm.FILE_SYSTEM_OFFSET_BYTES if self.on_lvm else 0
+        return self.root_start_sector * SECTOR_BYTES + inside
+
+    @property
+    def file_system_sectors(self) -> int:
+        """How large the root file system is."""
+        return self.volume.root_sectors if self.on_lvm else self.root_sectors
 
 
 def _entry(type_id: uuid.UUID, own_id: uuid.UUID, first: int, last: int, name: str) -> bytes:
@@ -56,17 +87,15 @@ def _entry(type_id: uuid.UUID, own_id: uuid.UUID, first: int, last: int, name: s
 
 
 def _table(layout: Layout) -> bytes:
-    core_id = uuid.uuid5(layout.disk_id, "bios-boot")
-    entries = _entry(
-        _BIOS_BOOT_TYPE, core_id, CORE_START_SECTOR, ROOT_START_SECTOR - 1, "bios-boot"
-    ) + _entry(
-        _LINUX_ROOT_TYPE,
-        layout.root_partition_id,
-        ROOT_START_SECTOR,
-        ROOT_START_SECTOR + layout.root_sectors - 1,
-        "root",
-    )
-    return entries.ljust(_ENTRY_COUNT * _ENTRY_BYTES, b"\0")
+    core_id, esp_id = (uuid.uuid5(layout.disk_id, name) for name in ("bios-boot", "esp"))
+    core_last, root = _CORE_END_SECTOR - 1, layout.root_start_sector
+    entries = [_entry(_BIOS_BOOT_TYPE, core_id, CORE_START_SECTOR, core_last, "bios-boot")]
+    if layout.esp_sectors:
+        entries.append(_entry(_ESP_TYPE, esp_id, layout.esp_start_sector, root - 1, "esp"))
+    kind = _LVM_TYPE if layout.on_lvm else _LINUX_ROOT_TYPE
+    root_last = root + layout.root_sectors - 1
+    entries.append(_entry(kind, layout.root_partition_id, root, root_last, "root"))
+    return b"".join(entries).ljust(_ENTRY_COUNT * _ENTRY_BYTES, b"\0")
 
 
 def _header(layout: Layout, table: bytes, *, own: int, other: int, table_at: int) -> bytes:
@@ -106,20 +135,23 @@ def embedded_core(core_img: bytes) -> bytes:
 
 def write(disk: Path, layout: Layout, *, boot_img: bytes, core_img: bytes) -> None:
     """Lay everything but the root file system onto a disk image (created sparse when absent)."""
-    core_room = (ROOT_START_SECTOR - CORE_START_SECTOR) * SECTOR_BYTES
+    core_room = (_CORE_END_SECTOR - CORE_START_SECTOR) * SECTOR_BYTES
     if len(core_img) > core_room:
         raise ValueError(f"core.img has {len(core_img)} bytes, the partition {core_room}")
     table, last = _table(layout), layout.sectors - 1
     first_header = _header(layout, table, own=1, other=last, table_at=2)
     backup_at = last - _TABLE_SECTORS
     backup_header = _header(layout, table, own=last, other=1, table_at=backup_at)
-    pieces = (
+    pieces = [
         (0, protective_mbr(layout, boot_img) + first_header + table),
-        (CORE_START_SECTOR, embedded_core(core_img)),
         (backup_at, table + backup_header),
-    )
+    ]
+    if core_img:
+        pieces.append((CORE_START_SECTOR, embedded_core(core_img)))
     with disk.open("r+b" if disk.exists() else "w+b") as image:
         image.truncate(layout.sectors * SECTOR_BYTES)
         for sector, data in pieces:
             image.seek(sector * SECTOR_BYTES)
             image.write(data)
+    if layout.on_lvm:
+        lvm.write(disk, layout.root_start_sector * SECTOR_BYTES, layout.volume)

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from lab import kernel_log, tables
+from lab import kernel_log
 from lab.build import BOOT_TIMEOUT_S
 from lab.errors import EnvironmentUnfitError, ScenarioFailedError
 from lab.machine import Machine, card_log_name
@@ -157,8 +157,10 @@ class Guest:
 
     def card_log(self, slot: str) -> list[CardEvent]:
         """What the card in a slot (`01:00`) says has happened to it, since QEMU was started."""
-        positions = {tables.slot_of(at): at for at in range(len(self.machine.boot.cards))}
-        text = (self.machine.run_dir / card_log_name(positions[slot])).read_text(encoding="utf-8")
+        host, count = self.machine.boot.host, len(self.machine.boot.cards)
+        positions = {host.place_of(at).address: at for at in range(count)}
+        log = self.machine.run_dir / card_log_name(host, positions[slot])
+        text = log.read_text(encoding="utf-8")
         words = (line.split(maxsplit=2) for line in text.splitlines())
         return [CardEvent(time_s=float(at), function=int(no), event=what) for at, no, what in words]
 

@@ -5,21 +5,23 @@ from __future__ import annotations
 import json
 import os
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from lab import cache, images, process, ssh, tables
 from lab.errors import LabError, ScenarioFailedError
+from lab.firmware import Firmware
 from lab.qemu_build import Qemu
 
 _MEMORY_MIB = 2048
 _CARD_START_TIMEOUT_S = 20
+_STOP_TIMEOUT_S = 10
 _REPOSITORY = Path(__file__).resolve().parent.parent
 
 
@@ -33,6 +35,7 @@ class Boot:
     disk_format: str
     accelerator: str
     durable_disk: bool = False
+    firmware: Firmware | None = None
 
 
 def cpu_argument(host: tables.Host, accelerator: str) -> str:
@@ -58,17 +61,19 @@ def qemu_arguments(boot: Boot, *, port: int, sockets: Path, run_dir: Path) -> li
         "-machine", f"q35{irqchip}", "-accel", accelerator,
         "-cpu", cpu_argument(boot.host, boot.accelerator),
         "-smp", "2", "-m", str(_MEMORY_MIB),
+        *(boot.firmware.arguments() if boot.firmware else ()),
         "-serial", f"file:{run_dir / 'console.log'}",
         "-monitor", f"unix:{sockets / 'monitor'},server=on,wait=off",
         *_iommu_arguments(boot.host),
-        "-drive", f"if=none,id=disk,file={boot.disk},format={boot.disk_format},cache={caching}",
-        "-device", "virtio-blk-pci,drive=disk,bus=pcie.0,addr=3,bootindex=0",
-        "-netdev", f"user,id=net,hostfwd=tcp:127.0.0.1:{port}-10.0.2.15:22",
-        "-device", "virtio-net-pci,netdev=net,bus=pcie.0,addr=4,romfile=",
-        "-device", "virtio-rng-pci,bus=pcie.0,addr=5",
         "-audiodev", "none,id=sound",
+        # In this order: disk, network and cards may be plugged into what `devices` adds.
         *(word for device in boot.host.devices for word in ("-device", device)),
-        *_card_arguments(boot.cards, sockets),
+        "-drive", f"if=none,id=disk,file={boot.disk},format={boot.disk_format},cache={caching}",
+        "-device", f"virtio-blk-pci,drive=disk,{boot.host.disk_at},bootindex=0",
+        "-netdev", f"user,id=net,hostfwd=tcp:127.0.0.1:{port}-10.0.2.15:22",
+        "-device", f"virtio-net-pci,netdev=net,{boot.host.uplink_at},romfile=",
+        "-device", "virtio-rng-pci,bus=pcie.0,addr=5",
+        *_card_arguments(boot, sockets),
     ]  # fmt: skip
 
 
@@ -78,15 +83,18 @@ def _iommu_arguments(host: tables.Host) -> list[str]:
     return ["-device", host.iommu] if host.iommu else []
 
 
-def _card_arguments(cards: Sequence[str], sockets: Path) -> list[str]:
+def _card_arguments(boot: Boot, sockets: Path) -> list[str]:
     words: list[str] = []
-    for position, name in enumerate(cards):
-        port = f"port{position}"
-        # A root port each, so that the cards are 01:00, 02:00, ... as on a real board.
-        slot = tables.FIRST_CARD_SLOT + position
-        words += [
-            "-device", f"pcie-root-port,id={port},bus=pcie.0,addr={slot:#x},chassis={position + 1}"
-        ]  # fmt: skip
+    for position, name in enumerate(boot.cards):
+        port = boot.host.place_of(position).bus
+        if not port:
+            port = f"port{position}"
+            # A root port each, so that the cards are 01:00, 02:00, ... as on a real board.
+            slot = tables.FIRST_CARD_SLOT + position
+            words += [
+                "-device",
+                f"pcie-root-port,id={port},bus=pcie.0,addr={slot:#x},chassis={position + 1}",
+            ]
         for function in tables.card(name).functions:
             device: dict[str, object] = {
                 "driver": "vfio-user-pci",
@@ -123,7 +131,8 @@ class Machine:
         servers: list[subprocess.Popen[bytes]] = []
         try:
             for position, name in enumerate(boot.cards):
-                servers.append(_start_card(position, name, sockets, run_dir))
+                log = run_dir / card_log_name(boot.host, position)
+                servers.append(_start_card(position, name, sockets, log))
             for position, name in enumerate(boot.cards):
                 _wait_for_card(position, name, sockets, servers[position])
             argv = [
@@ -180,6 +189,24 @@ class Machine:
             self._qemu.wait()
         self._clean_up()
 
+    def disk_as_after_a_cut(self, folder: Path) -> Path:
+        """A copy of the disk, and of the firmware's variables, as `kill` would leave them now.
+
+        The process is stopped for it, not asked: what QEMU still holds in its own memory is as
+        lost to the copy as it would be to a cut.
+        """
+        os.kill(self._qemu.pid, signal.SIGSTOP)
+        try:
+            _wait_until_stopped(self._qemu.pid)
+            disk = folder / self.boot.disk.name
+            shutil.copyfile(self.boot.disk, disk)
+            if self.boot.firmware:
+                variables = self.boot.firmware.variables
+                shutil.copyfile(variables, folder / variables.name)
+        finally:
+            os.kill(self._qemu.pid, signal.SIGCONT)
+        return disk
+
     def _clean_up(self) -> None:
         self.ssh.drop_connection()
         for server in self._servers:
@@ -195,20 +222,31 @@ class Machine:
         return f"logs in {self.run_dir}\n{qemu_log}\n{tail}".strip()
 
 
-def _start_card(position: int, name: str, sockets: Path, run_dir: Path) -> subprocess.Popen[bytes]:
-    log = run_dir / card_log_name(position)
+def _wait_until_stopped(pid: int) -> None:
+    deadline_s = time.monotonic() + _STOP_TIMEOUT_S
+    while not all(
+        # proc(5): the state is the first field behind the command's closing bracket.
+        stat.read_text().rpartition(")")[2].split()[0] == "T"
+        for stat in Path(f"/proc/{pid}/task").glob("*/stat")
+    ):
+        if time.monotonic() > deadline_s:
+            raise LabError("QEMU does not stop")
+        time.sleep(0.002)
+
+
+def _start_card(position: int, name: str, sockets: Path, log: Path) -> subprocess.Popen[bytes]:
     return process.spawn(
         [
             sys.executable, "-m", "lab.cards", "--card", name,
             "--sockets", str(sockets / str(position)), "--log", str(log),
         ],
-        log=run_dir / "card-servers.log", cwd=_REPOSITORY,
+        log=log.with_name("card-servers.log"), cwd=_REPOSITORY,
     )  # fmt: skip
 
 
-def card_log_name(position: int) -> str:
+def card_log_name(host: tables.Host, position: int) -> str:
     """The file in the run folder where a card's server writes what happened to it."""
-    return f"card-{tables.slot_of(position).replace(':', '-')}.log"
+    return f"card-{host.place_of(position).address.replace(':', '-')}.log"
 
 
 def _wait_for_card(

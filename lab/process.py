@@ -37,9 +37,14 @@ def clean_environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
     return kept | {"PATH": _SEARCH_PATH, "LC_ALL": "C.UTF-8"} | dict(extra or {})
 
 
+def which(name: str) -> str | None:
+    """The path of a program, in the folders of administrator tools too."""
+    return shutil.which(name, path=_SEARCH_PATH)
+
+
 def find_tool(name: str, *, package: str) -> str:
     """The path of a program, or an error that names the Debian package that has it."""
-    path = shutil.which(name, path=_SEARCH_PATH)
+    path = which(name)
     if path is None:
         raise EnvironmentUnfitError(
             f"the program {name} is missing", hint=f"install it: apt-get install {package}"

@@ -92,17 +92,22 @@ def require_root(purpose: str) -> None:
         )
 
 
-def mmdebstrap() -> str:
-    """The mmdebstrap program, installed by apt when missing (we are root by then)."""
-    require_root("building a Debian root")
-    if shutil.which("mmdebstrap") is None and shutil.which("apt-get"):
+def debian_tool(name: str, *, package: str) -> str:
+    """A program, its package installed by apt when missing (we are root by then)."""
+    require_root(f"using {name}")
+    if process.which(name) is None and shutil.which("apt-get"):
         apt_env = {"DEBIAN_FRONTEND": "noninteractive"}
         process.run(["apt-get", "update"], timeout_s=300, env=apt_env, check=False)
         process.run(
-            ["apt-get", "install", "-y", "--no-install-recommends", "mmdebstrap"],
+            ["apt-get", "install", "-y", "--no-install-recommends", package],
             timeout_s=300, env=apt_env, check=False,
         )  # fmt: skip
-    return process.find_tool("mmdebstrap", package="mmdebstrap")
+    return process.find_tool(name, package=package)
+
+
+def mmdebstrap() -> str:
+    """The mmdebstrap program."""
+    return debian_tool("mmdebstrap", package="mmdebstrap")
 
 
 LEAN_OPTIONS = (

@@ -15,15 +15,16 @@ import tempfile
 import tomllib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, astuple, dataclass, fields
+from dataclasses import asdict, astuple, dataclass, fields, replace
 from pathlib import Path
 
-from lab import bootdisk, process, qemu_build
+from lab import bootdisk, esp, process, qemu_build
 from lab.errors import UsageError
 
 _TABLE = Path(__file__).with_name("boot_changes.toml")
 # Stands for everything before the root file system, as one more path of a manifest.
 BOOT_AREA = "(partition table and boot loader)"
+ESP_AREA = "(ESP)"
 # A read-only mount must not replay a journal, or comparing would change the disk.
 _MOUNT_OPTIONS = "ro,noload,nodev,nosuid,noexec"
 
@@ -126,20 +127,39 @@ def unexplained(differences: list[Difference], changes: tuple[BootChange, ...]) 
     return [each for each in differences if not any(row.covers(each.path) for row in changes)]
 
 
-def manifest_of_disk(raw_disk: Path) -> Manifest:
-    """Read a whole root file system out of a raw disk image, and the boot loader before it."""
-    with mounted(raw_disk) as root:
+def manifest_of_disk(raw_disk: Path, layout: bootdisk.Layout) -> Manifest:
+    """Read a whole root file system out of a raw disk image, and what boots it before it."""
+    with mounted(raw_disk, layout) as root:
         entries = dict(_walk(root))
-    return Manifest(entries={BOOT_AREA: _boot_area(raw_disk), **entries})
+    head = {BOOT_AREA: _boot_area(raw_disk, layout)}
+    return Manifest(entries=head | _esp(raw_disk, layout) | entries)
 
 
-def _boot_area(raw_disk: Path) -> Entry:
+def _boot_area(raw_disk: Path, layout: bootdisk.Layout) -> Entry:
+    """Everything before the root file system but the ESP: tables, GRUB's core, LVM's metadata."""
+    esp_at = layout.esp_start_sector * bootdisk.SECTOR_BYTES
+    root_at = layout.root_start_sector * bootdisk.SECTOR_BYTES
     with raw_disk.open("rb") as disk:
-        head = disk.read(bootdisk.ROOT_OFFSET_BYTES)
+        head = disk.read(esp_at)
+        disk.seek(root_at)
+        head += disk.read(layout.file_system_offset_bytes - root_at)
     content = hashlib.sha256(head).hexdigest()
     return Entry(
         kind="b", mode=0, owner=0, group=0, size_bytes=len(head), content=content, xattrs=()
     )
+
+
+def _esp(raw_disk: Path, layout: bootdisk.Layout) -> dict[str, Entry]:
+    """What is on the ESP: FAT has neither owners nor modes, so contents only."""
+    if not layout.esp_sectors:
+        return {}
+    with tempfile.TemporaryDirectory(prefix="hostpci-lab-esp-") as folder:
+        esp.read(raw_disk, layout, Path(folder))
+        found = manifest_of_tree(Path(folder)).entries
+    return {
+        f"{ESP_AREA}{path}": replace(entry, mode=0, owner=0, group=0, xattrs=())
+        for path, entry in found.items()
+    }
 
 
 def manifest_of_tree(root: Path) -> Manifest:
@@ -178,10 +198,10 @@ def _xattrs_of(path: Path) -> tuple[tuple[str, str], ...]:
 
 
 @contextmanager
-def mounted(raw_disk: Path) -> Iterator[Path]:
+def mounted(raw_disk: Path, layout: bootdisk.Layout) -> Iterator[Path]:
     """The root file system of a raw disk image, mounted read-only."""
     qemu_build.require_root("reading a host's disk")
-    options = f"{_MOUNT_OPTIONS},loop,offset={bootdisk.ROOT_OFFSET_BYTES}"
+    options = f"{_MOUNT_OPTIONS},loop,offset={layout.file_system_offset_bytes}"
     with tempfile.TemporaryDirectory(prefix="hostpci-lab-root-") as folder:
         process.run(["mount", "-t", "ext4", "-o", options, str(raw_disk), folder], timeout_s=60)
         try:
@@ -190,7 +210,7 @@ def mounted(raw_disk: Path) -> Iterator[Path]:
             process.run(["umount", folder], timeout_s=60)
 
 
-def raw_copy(overlay: Path, qemu: qemu_build.Qemu, folder: Path) -> Path:
+def raw_copy(overlay: Path, layout: bootdisk.Layout, qemu: qemu_build.Qemu, folder: Path) -> Path:
     """An overlay as a raw disk, its journal replayed there so that the overlay stays as it is."""
     if not overlay.exists():
         raise UsageError(f"there is no overlay {overlay}")
@@ -201,7 +221,9 @@ def raw_copy(overlay: Path, qemu: qemu_build.Qemu, folder: Path) -> Path:
     )  # fmt: skip
     e2fsck = process.find_tool("e2fsck", package="e2fsprogs")
     done = process.run(
-        [e2fsck, "-p", f"{raw}?offset={bootdisk.ROOT_OFFSET_BYTES}"], timeout_s=300, check=False
+        [e2fsck, "-p", f"{raw}?offset={layout.file_system_offset_bytes}"],
+        timeout_s=300,
+        check=False,
     )
     if done.rc > 1:
         raise process.CommandFailedError(f"the host's root file system is damaged: {done.stdout}")
@@ -209,12 +231,12 @@ def raw_copy(overlay: Path, qemu: qemu_build.Qemu, folder: Path) -> Path:
 
 
 def compare_disk(
-    factory: Manifest, overlay: Path, qemu: qemu_build.Qemu, folder: Path
+    factory: Manifest, overlay: Path, layout: bootdisk.Layout, qemu: qemu_build.Qemu, folder: Path
 ) -> list[Difference]:
     """What differs between a factory manifest and a host's disk, unexplained things only."""
-    raw = raw_copy(overlay, qemu, folder)
+    raw = raw_copy(overlay, layout, qemu, folder)
     try:
-        now = manifest_of_disk(raw)
+        now = manifest_of_disk(raw, layout)
     finally:
         raw.unlink()
     return unexplained(compare(factory, now), boot_changes())

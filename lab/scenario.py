@@ -6,6 +6,7 @@ import argparse
 import importlib
 import pkgutil
 import random
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -18,7 +19,7 @@ from lab.errors import ExitCode, LabError, ScenarioFailedError, UsageError
 from lab.guest import Guest
 from lab.machine import Boot, Machine
 from lab.progress import Reporter
-from lab.rootdiff import Difference
+from lab.rootdiff import Difference, Manifest
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,18 +93,49 @@ class Lab:
             raise ScenarioFailedError(f"not so: {text}")
         self.say(f"ok: {text}")
 
-    def boot(self, *, cards: Sequence[str] | None = None, durable_disk: bool = False) -> Guest:
-        """Boot the host from this scenario's overlay, which is made on the first boot."""
-        if not self._overlay.exists():
+    def new_disk(self) -> None:
+        """Begin again with a factory disk at the next boot."""
+        self.stop()
+        self._overlay.unlink(missing_ok=True)
+
+    def stop(self) -> None:
+        """Cut the power, if it is on."""
+        if self._guest is not None:
+            self._guest.kill()
+
+    def folder(self, name: str) -> Path:
+        """A new folder in this run's."""
+        return Path(tempfile.mkdtemp(prefix=f"{name}-", dir=self._run_dir))
+
+    def manifest(self, disk: Path) -> Manifest:
+        """Everything on a disk that is not in use, as its journal says after a cut."""
+        layout = self._ready.image.disk_layout
+        raw = rootdiff.raw_copy(disk, layout, self._ready.qemu, self._run_dir)
+        try:
+            return rootdiff.manifest_of_disk(raw, layout)
+        finally:
+            raw.unlink()
+
+    def boot(
+        self, *, cards: Sequence[str] | None = None, durable_disk: bool = False,
+        disk: Path | None = None,
+    ) -> Guest:  # fmt: skip
+        """Boot the host from this scenario's overlay, which is made on the first boot.
+
+        Or from `disk`, another overlay of the same image.
+        """
+        if disk is None and not self._overlay.exists():
             build.make_overlay(self._ready.image, self._ready.qemu, self._overlay)
+        used = disk or self._overlay
         self._boots += 1
         boot = Boot(
             host=self.host,
             cards=self.host.cards if cards is None else tuple(cards),
-            disk=self._overlay,
+            disk=used,
             disk_format="qcow2",
             accelerator=self._ready.accelerator,
             durable_disk=durable_disk,
+            firmware=build.firmware_of(self._ready.image, used),
         )
         with self.step(f"boot {self._boots} of {self.host.name} with {', '.join(boot.cards)}"):
             folder = self._run_dir / f"boot-{self._boots}"
@@ -115,8 +147,9 @@ class Lab:
     def root_differences(self) -> list[Difference]:
         """What differs from the factory image on the disk of a host that is off."""
         with self.step("comparing the whole root with the factory image"):
+            image = self._ready.image
             return rootdiff.compare_disk(
-                self._ready.image.manifest(), self._overlay, self._ready.qemu, self._run_dir
+                image.manifest(), self._overlay, image.disk_layout, self._ready.qemu, self._run_dir
             )
 
     def compare_root(self) -> None:
@@ -134,8 +167,7 @@ class Lab:
 
     def close(self, *, keep_disk: bool) -> None:
         """Leave nothing running; the disk stays only where somebody may want to look at it."""
-        if self._guest is not None:
-            self._guest.kill()
+        self.stop()
         if not keep_disk:
             self._overlay.unlink(missing_ok=True)
 

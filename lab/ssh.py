@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import socket
+import subprocess
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -88,6 +89,10 @@ class Ssh:
                 f"on the host, `{remote}` ended with status {done.rc}\n{done.stdout}{done.stderr}"
             )
         return done
+
+    def start(self, argv: Sequence[str]) -> subprocess.Popen[bytes]:
+        """Start one command on the host; what it prints goes to the transcript."""
+        return process.spawn([*self.command(), "--", shlex.join(argv)], log=self.transcript)
 
     def drop_connection(self) -> None:
         """Forget the shared connection: the host behind it is going away."""

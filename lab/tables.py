@@ -12,8 +12,8 @@ from lab.errors import UsageError
 
 _FOLDER = Path(__file__).parent
 # Slots 0-4 belong to the chipset, the IOMMU, the display, the disk and the network.
+_DISK_AT, _UPLINK_AT = "bus=pcie.0,addr=3", "bus=pcie.0,addr=4"
 FIRST_CARD_SLOT = 0x8
-MAX_CARDS = 8
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,16 +55,34 @@ class Card:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Place:
+    """Where a card is plugged in: on which of QEMU's buses, and the address the host gives it."""
+
+    bus: str
+    address: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Host:
     """A virtual host: a release, a board and what is plugged in."""
 
     name: str
     description: str
     release: str
+    layout: str
     cpu_vendor: str
     iommu: str
     devices: tuple[str, ...]
     cards: tuple[str, ...]
+    card_places: tuple[Place, ...]
+    disk_at: str
+    uplink_at: str
+
+    def place_of(self, position: int) -> Place:
+        """Where card number `position` goes: as its row says, or behind its own root port."""
+        if position < len(self.card_places):
+            return self.card_places[position]
+        return Place(bus="", address=f"{position + 1:02x}:00")
 
 
 def _bar(row: Mapping[str, Any]) -> Bar:
@@ -123,18 +141,26 @@ def cards(path: Path = _FOLDER / "cards.toml") -> dict[str, Card]:
 def hosts(path: Path = _FOLDER / "hosts.toml") -> dict[str, Host]:
     """All hosts by name."""
     table = tomllib.loads(path.read_text(encoding="utf-8"))
-    return {
-        name: Host(
-            name=name,
-            description=row["description"],
-            release=row["release"],
-            cpu_vendor=row["cpu_vendor"],
-            iommu=row.get("iommu", ""),
-            devices=tuple(row["devices"]),
-            cards=tuple(row["cards"]),
-        )
-        for name, row in table.items()
-    }
+    return {name: _host(name, row) for name, row in table.items()}
+
+
+def _host(name: str, row: Mapping[str, Any]) -> Host:
+    plugs = [{"card": each} if isinstance(each, str) else each for each in row["cards"]]
+    return Host(
+        name=name,
+        description=row["description"],
+        release=row["release"],
+        layout=row.get("layout", "plain"),
+        cpu_vendor=row["cpu_vendor"],
+        iommu=row.get("iommu", ""),
+        devices=tuple(row["devices"]),
+        cards=tuple(plug["card"] for plug in plugs),
+        card_places=tuple(
+            Place(bus=plug["bus"], address=plug["address"]) for plug in plugs if "bus" in plug
+        ),
+        disk_at=row.get("disk_at", _DISK_AT),
+        uplink_at=row.get("uplink_at", _UPLINK_AT),
+    )
 
 
 def host(name: str) -> Host:
@@ -151,8 +177,3 @@ def card(name: str) -> Card:
     if name not in table:
         raise UsageError(f"no card {name!r}", hint=f"known cards: {', '.join(table)}")
     return table[name]
-
-
-def slot_of(position: int) -> str:
-    """The address a host gives its card number `position`: bus 01, 02, ..."""
-    return f"{position + 1:02x}:00"

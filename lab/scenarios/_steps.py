@@ -7,14 +7,24 @@ from collections.abc import Mapping
 
 from lab.errors import ScenarioFailedError
 from lab.guest import Guest
+from lab.kernel_log import Allowed
 from lab.scenario import Lab
 
 CARD = "01:00"
 RULE_FILE = "/etc/udev/rules.d/10-hostpci-0000-01-00.rules"
 
+JOURNAL_FOLDER = "/var/lib/hostpci"
+
 # A factory host with the card at 01:00 beside a chipset's own sound device.
 FACTORY = {"01:00.0": None, "01:00.1": "snd_hda_intel", "00:1b.0": "snd_hda_intel"}
 BOUND = {"01:00.0": "vfio-pci", "01:00.1": "vfio-pci", "00:1b.0": "snd_hda_intel"}
+
+NO_CODECS = (
+    Allowed(
+        pattern=r"^snd_hda_intel 0000:00:1b\.0: Cannot probe codecs, giving up",
+        reason="the owner's image has the sound driver but none of its codecs",
+    ),
+)
 
 # hostpci's exit statuses, as its manual has them.
 DONE, PROOF_FAILED, CHANGES_PENDING, REBOOT_NEEDED, CONFLICT = 0, 3, 4, 5, 7

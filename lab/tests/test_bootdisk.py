@@ -37,7 +37,7 @@ def test_both_partition_tables_are_whole_and_point_at_each_other(tmp_path: Path)
 
 
 def test_the_root_partition_ends_before_the_backup_table() -> None:
-    end = bootdisk.ROOT_START_SECTOR + LAYOUT.root_sectors
+    end = LAYOUT.root_start_sector + LAYOUT.root_sectors
     assert end <= LAYOUT.sectors - 33
     assert LAYOUT.root_sectors % 2048 == 0
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from itertools import pairwise
 from pathlib import Path
 
@@ -61,12 +62,29 @@ def test_the_iommu_comes_before_every_device_and_cards_have_ports(name: str) -> 
     devices = [word for flag, word in pairwise(words) if flag == "-device"]
     if host.iommu:
         assert devices[0] == host.iommu
-    assert sum("pcie-root-port" in each for each in devices) == len(host.cards)
+    own_ports = [host for host in devices if "pcie-root-port,id=port" in host]
+    assert len(own_ports) == len(host.cards) - len(host.card_places)
     assert sum("vfio-user-pci" in each for each in devices) == 2 * len(host.cards)
 
 
 def test_slots_are_numbered_as_the_host_numbers_its_buses() -> None:
-    assert [tables.slot_of(at) for at in (0, 1, 15)] == ["01:00", "02:00", "10:00"]
+    places = [tables.host("twins-debian12").place_of(at) for at in (0, 1, 15)]
+    assert [each.address for each in places] == ["01:00", "02:00", "10:00"]
+    assert {each.bus for each in places} == {""}
+
+
+@pytest.mark.parametrize("name", tables.hosts())
+def test_what_is_plugged_into_a_bridge_comes_after_it(name: str) -> None:
+    host = tables.host(name)
+    boot = Boot(
+        host=host, cards=host.cards, disk=Path("disk"), disk_format="qcow2", accelerator="tcg"
+    )
+    words = qemu_arguments(boot, port=2222, sockets=Path("s"), run_dir=Path("r"))
+    known = {"pcie.0"}
+    for device in (word for flag, word in pairwise(words) if flag == "-device"):
+        bus = re.search(r"""\bbus"?[=:] ?"?([\w.]+)""", device)
+        assert bus is None or bus[1] in known, device
+        known |= set(re.findall(r"\bid=(\w+)", device))
 
 
 def test_boot_changes_cover_the_tools_own_journal_and_nothing_beside_it() -> None:
