@@ -45,7 +45,15 @@ _ANY_ADDRESS = Option("address", takes="ADDRESS", optional=True)
 
 VERBS: tuple[Verb, ...] = (
     Verb("scan", Option("--full"), _HOST, _ROOT),
-    Verb("check", _ADDRESS, _HOST, _ROOT),
+    Verb(
+        "check",
+        _ANY_ADDRESS,
+        Option("--drift"),
+        Option("--timer", takes="on|off"),
+        _YES,
+        _HOST,
+        _ROOT,
+    ),
     Verb("claim", _ADDRESS, _ACCEPT, _YES, _DRY_RUN, _ROOT),
     Verb("release", _ADDRESS, _YES, _DRY_RUN, _ROOT),
     Verb("plan", _NOW, _OUTPUT, _HOST, _ROOT),

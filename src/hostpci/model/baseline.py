@@ -9,8 +9,7 @@ from dataclasses import dataclass, field
 
 from .pci import Identity
 
-HOME = "/var/lib/hostpci"
-BASELINE = f"{HOME}/baseline.json"
+BASELINE = "/var/lib/hostpci/baseline.json"
 SCHEMA = "hostpci.baseline/1"
 
 

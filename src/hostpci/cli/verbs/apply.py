@@ -9,6 +9,7 @@ from ...model.plan import BindStep, Plan, Reboot
 from ...planner.plan import make_plan, why_not_now
 from ...render.plan import render_steps
 from ..context import Context
+from ..remember import remember
 from . import plan as plan_verb
 
 TYPE_CHECKING = False
@@ -41,11 +42,13 @@ def _apply(context: Context, saved: Plan | None) -> int:
         plan = _checked(context, saved)
         plan_verb.show(context, plan)
         if plan.refusals or not plan.steps:
+            if not plan.refusals:
+                remember(context, machine, context.facts())
             return plan_verb.exit_code(plan)
         if not context.confirm():
             context.tell("confirm.no")
             return Exit.FAILED
-        return _conclude(context, _carry_out(context, machine, plan))
+        return _conclude(context, machine, _carry_out(context, machine, plan))
 
 
 def _carry_out(context: Context, machine: Machine, plan: Plan) -> Run:
@@ -134,13 +137,15 @@ def _difference(saved: Plan, fresh: Plan) -> str:
     return "\n".join(difflib.unified_diff(before, after, "saved", "today", lineterm="", n=1))
 
 
-def _conclude(context: Context, done: Run) -> int:
+def _conclude(context: Context, machine: Machine, done: Run) -> int:
     """Look again: after a plan nothing may be left of it."""
-    left = make_plan(context.facts(), bind_now=context.args.now)
+    facts = context.facts()
+    left = make_plan(facts, bind_now=context.args.now)
     if context.args.json:
         context.json(document("hostpci.run/1", done))
     if left.steps or left.refusals:
         raise PartialError("not-converged", run=done.number)
+    remember(context, machine, facts)
     context.tell("apply.done", run=done.number)
     if left.reboot is Reboot.ONE:
         context.tell("apply.reboot", waiting=", ".join(left.pending) or "IOMMU")

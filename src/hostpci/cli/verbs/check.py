@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ...checks.registry import run_checks
-from ...errors import Exit
+from ...errors import Exit, UsageError
 from ...model.address import parse_slot
 from ...model.codec import document
 from ...model.finding import Level
@@ -12,6 +12,14 @@ from ..context import Context
 
 
 def run(context: Context) -> int:
+    if context.args.drift:
+        from ..drift import run_drift
+
+        return run_drift(context)
+    if context.args.timer:
+        raise UsageError("timer-without-drift")
+    if context.args.address is None:
+        raise UsageError("needs-address")
     slot = parse_slot(context.args.address)
     facts = context.facts()
     findings = run_checks(facts, slot)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from ...errors import Exit, UsageError
+from ...errors import EnvironmentFault, Exit, UsageError
 from ...model.codec import document
+from ...model.drifttimer import TIMER, TIMER_NAME
 from ...model.facts import Facts, InitramfsImage
-from ...model.journal import History, RunState
+from ...model.journal import History, Run, RunState
 from ...model.pci import VFIO, PciFunction
 from ...model.plan import FileStep
 from ...model.rule import rule_path
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from ...executor.apply import Machine
 
 _REBUILD_TIMEOUT_S = 3600
+_SYSTEMCTL_TIMEOUT_S = 60
 
 
 def run(context: Context) -> int:
@@ -51,6 +53,7 @@ def _is_left_behind(context: Context) -> bool:
 
 
 def _undo(context: Context, machine: Machine) -> int:
+    from ...executor.baseline import remove_baseline
     from ...executor.journal import Journal
     from ...executor.undo import Undoer
 
@@ -67,6 +70,9 @@ def _undo(context: Context, machine: Machine) -> int:
     facts = context.facts_without_claims()
     _rebuild_stale(context, machine, facts)
     Journal(machine.files).drop_copies()
+    if undone:
+        remove_baseline(machine.files)
+    _stop_timer(context, machine, undone)
     waiting = _give_back(context, machine, facts)
     if context.args.forget:
         _forget(machine)
@@ -75,6 +81,17 @@ def _undo(context: Context, machine: Machine) -> int:
         context.tell("undo.reboot", waiting=", ".join(waiting))
         return Exit.REBOOT_NEEDED
     return Exit.OK
+
+
+def _stop_timer(context: Context, machine: Machine, undone: tuple[Run, ...]) -> None:
+    """systemd keeps a unit whose file is gone until it is told."""
+    steps = [step for each in undone for step in each.begin.plan.steps]
+    if machine.is_live and any(isinstance(step, FileStep) and step.path == TIMER for step in steps):
+        for argv in (["systemctl", "stop", TIMER_NAME], ["systemctl", "daemon-reload"]):
+            try:
+                machine.runner.run(argv, timeout_s=_SYSTEMCTL_TIMEOUT_S)
+            except EnvironmentFault as fault:
+                context.tell("undo.systemd", command=" ".join(argv), reason=str(fault))
 
 
 def _chosen(context: Context) -> History:
