@@ -19,6 +19,7 @@ from hostpci.model.journal import History
 from hostpci.model.rule import rule_path
 from hostpci.planner.drift import find_drift
 
+from .. import recorded_hosts
 from ..hosts import SLOT, VGA, RecordedHost
 from .support import claimed, on_vfio, with_rule
 
@@ -232,3 +233,19 @@ def test_a_capture_says_the_same_and_keeps_its_secrets(change: Change | None) ->
     assert [(e.code, e.level) for e in before.findings] == [
         (e.code, e.level) for e in after.findings
     ]
+
+
+# Whether the claims can be had at all is the plan's answer, not a change
+_OF_THE_PLAN = {"drift-plan-pending", "drift-plan-refused", "bridge-port-missing"}
+
+
+@pytest.mark.parametrize("name", recorded_hosts.names())
+def test_no_recorded_host_differs_from_itself(name: str) -> None:
+    facts = recorded_hosts.BuiltHost(recorded_hosts.describe(name)).facts()
+    same = replace(facts, state=replace(facts.state, baseline=baseline_of(facts, WHEN)))
+    told = set(changes(find_drift(same))) - _OF_THE_PLAN
+    assert {code for code in told if not code.startswith("known-bad")} <= {
+        "drift-next-kernel",
+        "drift-moved",  # a claim whose card is not where it was claimed
+        "drift-gone",
+    }

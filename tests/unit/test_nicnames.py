@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from hostpci.facts.claims import PATH as CLAIMS
+from hostpci.facts.state import baseline_of
+from hostpci.model.baseline import BASELINE, SCHEMA
+from hostpci.model.codec import document
 from hostpci.model.finding import Level
 from hostpci.model.network import WAS_ASKED, link_path
-from hostpci.model.plan import CommandStep, FileStep, Step
+from hostpci.model.plan import CommandStep, FileStep, Reboot, Step
 from hostpci.planner.plan import make_plan
 
 from ..hosts import RecordedHost
@@ -243,3 +248,27 @@ def test_a_pin_that_was_written_unasked_is_not_taken_back_by_a_plan() -> None:
     host = host.with_file(LINK, text).with_file(CLAIMS, "")
     host.data["times"][LINK] = 1
     assert make_plan(host.facts()).steps == ()
+
+
+def moved_since(host: RecordedHost) -> RecordedHost:
+    text = json.dumps(document(SCHEMA, baseline_of(host.facts(), "2026-01-01")))
+    host.with_file(BASELINE, text)
+    host._clone("0000:00:05.0", "0000:00:06.0")
+    return host.without_device("0000:00:05")
+
+
+def test_a_reboot_after_a_move_pins_unasked() -> None:
+    plan = make_plan(moved_since(claimed(bridged())).facts())
+    assert [step.code for step in plan.steps] == ["rule-write", "nic-pin"]
+    (_, pin) = files(plan.steps)
+    assert WAS_ASKED not in (pin.after or "")
+
+
+def test_a_move_without_a_reboot_does_not() -> None:
+    assert make_plan(moved_since(bridged()).facts()).steps == ()
+
+
+def test_a_reboot_without_a_move_does_not() -> None:
+    plan = make_plan(claimed(bridged()).facts())
+    assert plan.reboot is Reboot.ONE
+    assert [step.code for step in plan.steps] == ["rule-write"]
