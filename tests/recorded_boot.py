@@ -109,6 +109,8 @@ def _add_kernels(about: Description, root: MemoryRoot, commands: list[dict[str, 
 
 def _root_words(about: Description) -> str:
     """``root=`` and its company, as the loader passes them."""
+    if "root_words" in about.host:
+        return str(about.host["root_words"])
     kind = about.host["root"].split()[0]
     if kind == "zfs":
         words = "root=ZFS=rpool/ROOT/pve-1 boot=zfs"
