@@ -10,7 +10,7 @@ from hostpci.errors import ToolError
 from hostpci.model.address import parse_slot
 from hostpci.model.facts import Facts
 from hostpci.model.finding import Finding
-from hostpci.model.plan import CommandStep, FileStep, Plan
+from hostpci.model.plan import FileStep, Plan
 from hostpci.planner.claim import claim_step
 from hostpci.planner.plan import make_plan
 
@@ -87,14 +87,11 @@ def _step(step: Any) -> dict[str, Any]:
             before, after = (step.before or "").splitlines(), step.after.splitlines()
             lines = list(difflib.unified_diff(before, after, n=0, lineterm=""))[2:]
             said["difference"] = [line for line in lines if not line.startswith("@@")]
-    elif isinstance(step, CommandStep):
+    elif hasattr(step, "argv"):
         said["argv"] = " ".join(step.argv)
+        said |= {key: list(getattr(step, key)) for key in ("words", "gone") if hasattr(step, key)}
     else:
-        said |= {
-            key: str(getattr(step, key))
-            for key in ("address", "from_driver", "esp", "words")
-            if hasattr(step, key)
-        }
+        said |= {"address": step.address, "from_driver": step.from_driver}
     return said
 
 
