@@ -217,7 +217,7 @@ CASES: list[tuple[Change, str, Outcome, Level, str, bool]] = [
     (mounted_on_card, "host-needs-it", FAILS, Level.FAIL, VGA, True),
     (
         holders("/dev/snd/controlC1", "pipewire[7]"),
-        "host-has-it-open", FAILS, Level.WARN, SLOT, False,
+        "host-has-it-open", FAILS, Level.FAIL, SLOT, True,
     ),
     (same, "boot-vga", HOLDS, Level.PASS, VGA, False),
     (attribute(VGA, "boot_vga", "1\n"), "boot-vga", FAILS, Level.NOTICE, VGA, False),

@@ -7,12 +7,9 @@ from collections.abc import Iterator
 from ..model.facts import Facts
 from ..model.finding import Finding, Level
 from ..model.pci import PciFunction
-from ..model.risk import risk_of_sharing
 from .say import fails, holds, unknown, unread
 
 _DEVICES = "/sys/bus/pci/devices"
-_VGA_CLASS = 0x0300
-_USE_SOURCES = ("/proc/self/mounts", "/sys/class/block", "/sys/class/net")
 
 
 def bridges_of(facts: Facts, slot: str) -> list[PciFunction]:
@@ -52,32 +49,6 @@ def check_group(facts: Facts, slot: str) -> Iterator[Finding]:
             yield fails("group", Level.FAIL, each.address, "iommu_group", blocks=True)
 
 
-def check_group_strangers(facts: Facts, slot: str) -> Iterator[Finding]:
-    """PVE binds the whole group at VM start (PVE::SysFSTools pci_dev_group_bind_to_vfio)."""
-    functions = facts.inventory.of_slot(slot)
-    numbers = sorted({each.iommu_group for each in functions if each.iommu_group is not None})
-    strangers = facts.inventory.strangers_of(slot)
-    links = [f"{_DEVICES}/{each.address}/iommu_group" for each in facts.inventory.functions]
-    gaps = unread(facts, "/sys/kernel/iommu_groups", *links)
-    for each in strangers:
-        needed = each.is_critical or each.is_of_the_board
-        yield fails(
-            "group-shared", Level.FAIL, each.address, *_described(each), blocks=True,
-            consent="" if needed else risk_of_sharing(each.class_code),
-            group=str(each.iommu_group), device=each.device_name or str(each.identity),
-        )  # fmt: skip
-    if numbers and gaps:
-        yield unknown("group-isolated", slot, *gaps)
-    elif numbers and not strangers:
-        text = ", ".join(str(number) for number in numbers)
-        members = [each.address for each in functions]
-        yield holds("group-isolated", slot, *members, group=text)
-
-
-def _described(function: PciFunction) -> list[str]:
-    return [" ".join(filter(None, (use.kind, use.name, use.detail))) for use in function.uses]
-
-
 def check_reserved_regions(facts: Facts, slot: str) -> Iterator[Finding]:
     """``direct`` ranges (RMRR, IVMD) make the kernel refuse the device (iommu.c require_direct)."""
     numbers = {each.iommu_group for each in facts.inventory.of_slot(slot)}
@@ -87,38 +58,6 @@ def check_reserved_regions(facts: Facts, slot: str) -> Iterator[Finding]:
                 "reserved-direct", Level.FAIL, f"group {group.number}", *group.reserved_direct,
                 blocks=True,
             )  # fmt: skip
-
-
-def check_host_use(facts: Facts, slot: str) -> Iterator[Finding]:
-    critical = [each for each in facts.inventory.of_slot(slot) if each.is_critical]
-    for each in critical:
-        yield fails("host-needs-it", Level.FAIL, each.address, *_described(each), blocks=True)
-    holders = {
-        name for each in facts.inventory.of_slot(slot) for use in each.uses for name in use.holders
-    }
-    if holders:
-        yield fails("host-has-it-open", Level.WARN, slot, *sorted(holders))
-    gaps = unread(facts, *_USE_SOURCES)
-    if gaps:
-        yield unknown("host-use", slot, *gaps)
-    elif not critical and not holders:
-        yield holds("host-use", slot)
-
-
-def check_boot_vga(facts: Facts, slot: str) -> Iterator[Finding]:
-    # The kernel shows boot_vga for VGA devices only (pci-sysfs.c pci_dev_attrs_are_visible).
-    functions = [
-        each for each in facts.inventory.of_slot(slot) if each.class_code >> 8 == _VGA_CLASS
-    ]
-    others = [each for each in facts.inventory.functions if each.is_display and each.slot != slot]
-    for each in functions:
-        if each.boot_vga is None:
-            yield unknown("boot-vga", each.address, "boot_vga")
-        elif not each.boot_vga:
-            yield holds("boot-vga", each.address)
-        else:
-            level = Level.NOTICE if others else Level.WARN
-            yield fails("boot-vga", level, each.address, "boot_vga=1", others=str(len(others)))
 
 
 def check_sriov(facts: Facts, slot: str) -> Iterator[Finding]:

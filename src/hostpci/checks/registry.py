@@ -7,7 +7,20 @@ from collections.abc import Callable, Iterable
 from ..errors import UsageError
 from ..model.facts import Facts
 from ..model.finding import Finding, Findings
-from . import binding, consent, device, known_bad, leftovers, loader, nicnames, platform
+from . import (
+    binding,
+    consent,
+    device,
+    elsewhere,
+    guests,
+    known_bad,
+    leftovers,
+    loader,
+    nicnames,
+    platform,
+    risks,
+    ways_in,
+)  # fmt: skip
 from .consent import weighed
 
 Check = Callable[[Facts, str], Iterable[Finding]]
@@ -27,11 +40,15 @@ CHECKS: tuple[Check, ...] = (
     loader.check_pins,
     device.check_kind,
     device.check_identity,
+    elsewhere.check_elsewhere,
     device.check_group,
-    device.check_group_strangers,
+    risks.check_group_strangers,
     device.check_reserved_regions,
-    device.check_host_use,
-    device.check_boot_vga,
+    risks.check_host_use,
+    risks.check_processor_slot,
+    guests.check_guests,
+    ways_in.check_boot_vga,
+    ways_in.check_last_input,
     device.check_sriov,
     device.check_reset,
     device.check_power,

@@ -25,10 +25,13 @@ def fails(
     )  # fmt: skip
 
 
-def unknown(code: str, subject: str = "", *evidence: str, **params: str) -> Finding:
+def unknown(
+    code: str, subject: str = "", *evidence: str, blocks: bool = False, **params: str
+) -> Finding:
+    """``blocks`` where what is not known could be the host's own disk or network."""
     return Finding(
-        code=code, outcome=Outcome.NOT_MEASURED, level=Level.WARN,
-        subject=subject, params=params, evidence=evidence,
+        code=code, outcome=Outcome.NOT_MEASURED, level=Level.FAIL if blocks else Level.WARN,
+        subject=subject, params=params, evidence=evidence, blocks=blocks,
     )  # fmt: skip
 
 

@@ -7,6 +7,7 @@ from ..host.runner import Runner
 from ..model.claim import Claims
 from ..model.facts import Facts
 from .claims import read_claims
+from .guests import read_guests
 from .images import read_images, read_rules
 from .loader import read_loader
 from .look import Look
@@ -15,6 +16,7 @@ from .pci import read_inventory
 from .settings import GRUB_DROPIN, read_settings
 from .state import read_state
 from .system import read_cpu, read_iommu, read_kernel, read_platform
+from .usage import read_other_inputs
 
 
 def collect(root: Root, runner: Runner, *, with_claims: bool = True) -> Facts:
@@ -37,5 +39,7 @@ def collect(root: Root, runner: Runner, *, with_claims: bool = True) -> Facts:
         claims=read_claims(root) if with_claims else Claims(text=None, claims=()),
         network=read_network(look),
         state=read_state(look),
+        guests=read_guests(look),
+        other_inputs=read_other_inputs(look),
         unmeasured=look.gaps,
     )

@@ -14,6 +14,9 @@ from .networks import read_networks
 
 Holders = dict[str, tuple[str, ...]]
 
+_LOCAL_BUSES = ("/i8042/", "/0018:")  # BUS_I2C of include/uapi/linux/input.h
+_EV_KEY, _EV_REL, _EV_REP = 1 << 1, 1 << 2, 1 << 20
+_KEYBOARD, _MOUSE = _EV_KEY | _EV_REP, _EV_KEY | _EV_REL
 _NVIDIA_MINOR = re.compile(r"^Device Minor:\s*(\d+)", re.MULTILINE)
 
 
@@ -73,6 +76,29 @@ def _is_of_card(path: str, number: str) -> bool:
 
 def _inputs(look: Look) -> Iterator[tuple[str, Use]]:
     for node, path, address in _class_devices(look, "input"):
-        if node.startswith("input") and "/usb" in path:
+        if node.startswith("input") and "/usb" in path and _is_for_hands(look, node):
             name = look.text(f"/sys/class/input/{node}/name") or ""
             yield address, Use(kind=UseKind.INPUT, name=node, detail=name)
+
+
+def read_other_inputs(look: Look) -> tuple[str, ...]:
+    """Keyboards and mice on PS/2 or I2C, by name. A power button is neither."""
+    found = []
+    for node in look.names("/sys/class/input"):
+        path = look.link(f"/sys/class/input/{node}") or ""
+        if node.startswith("input") and any(bus in path for bus in _LOCAL_BUSES):
+            found.append(look.text(f"/sys/class/input/{node}/name") or node)
+    return tuple(found)
+
+
+def _is_for_hands(look: Look, node: str) -> bool:
+    """Keys that repeat or relative axes with keys: a keyboard or a mouse, not a headset's button.
+
+    Bits of include/uapi/linux/input-event-codes.h; what does not say counts as one.
+    """
+    text = look.text(f"/sys/class/input/{node}/capabilities/ev")
+    try:
+        bits = int(text or "", 16)
+    except ValueError:
+        return True
+    return bits & _KEYBOARD == _KEYBOARD or bits & _MOUSE == _MOUSE

@@ -7,6 +7,7 @@ from enum import StrEnum
 
 from .baseline import HostState
 from .claim import Claims
+from .guests import Guest
 from .network import NetworkFacts
 from .pci import Inventory, Unmeasured
 
@@ -158,6 +159,8 @@ class PlatformFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
+    """``other_inputs``: keyboards and mice that hang on no PCI function (PS/2, I2C)."""
+
     platform: PlatformFacts
     inventory: Inventory
     iommu: IommuFacts
@@ -171,4 +174,6 @@ class Facts:
     claims: Claims
     network: NetworkFacts = field(default_factory=NetworkFacts)
     state: HostState = field(default_factory=HostState)
+    guests: tuple[Guest, ...] = ()
+    other_inputs: tuple[str, ...] = ()
     unmeasured: tuple[Unmeasured, ...] = ()

@@ -13,6 +13,7 @@ _ID = re.compile(r"[0-9a-f]{4}")
 _BRIDGE_BASE_CLASS = 0x06
 _HOST_BRIDGE_CLASS = 0x0600
 _DISPLAY_BASE_CLASS = 0x03
+_SMBUS_CLASS = 0x0C05
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,6 +120,11 @@ class PciFunction:
     def is_of_the_board(self) -> bool:
         """Host, ISA and PCI bridges: base class 06, whether or not a bus hangs below them."""
         return self.class_code >> 16 == _BRIDGE_BASE_CLASS
+
+    @property
+    def is_board_part(self) -> bool:
+        """Also SMBus: the board's sensors and memory modules are on it."""
+        return self.is_of_the_board or self.class_code >> 8 == _SMBUS_CLASS
 
     @property
     def is_host_bridge(self) -> bool:

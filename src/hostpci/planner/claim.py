@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
+from ..checks import elsewhere
 from ..checks.registry import run_checks
 from ..errors import RefusedError, UsageError
 from ..facts.claims import PATH, with_claim, with_claim_changed, without_claim
@@ -63,7 +64,7 @@ def _refuse_blocked(facts: Facts, slot: str, accept: tuple[str, ...]) -> None:
         if name not in possible:
             raise UsageError("consent-idle", name=name, slot=slot, possible=_list(possible))
     # Who sits there is what is being written down.
-    blocking = [each for each in findings.blocking if each.code != "identity"]
+    blocking = [each for each in findings.blocking if each.code not in elsewhere.CODES]
     firm = [f"{each.subject} {each.code}".strip() for each in blocking if not each.consent]
     if firm:
         raise RefusedError("claim-refused", slot=slot, reason=_list(dict.fromkeys(firm)))

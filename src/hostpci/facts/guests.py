@@ -1,0 +1,206 @@
+"""Reads what guests of this node have of its devices.
+
+Grammar: qemu-server PVE/QemuServer/PCI.pm ($hostpci_fmt) and PVE/LXC/Config.pm (dev[n]). What
+cannot be understood is passed over: another program wrote it, for its own sake.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+
+from ..model.guests import Guest, GuestDevice, GuestKind
+from .look import Look
+
+_VM_CONFIGS, _CT_CONFIGS = "/etc/pve/qemu-server", "/etc/pve/lxc"
+_MAPPINGS = "/etc/pve/mapping/pci.cfg"
+_PIDS = "/run/qemu-server"
+_RUNNING_CONTAINERS = "/sys/fs/cgroup/lxc"
+RESERVATIONS = f"{_PIDS}/pci-id-reservations"
+_NUMBER = re.compile(r"[0-9]{1,9}")
+_CONFIG = re.compile(r"([0-9]{1,9})\.conf")
+_SECTION = re.compile(r"\[([^\]]*)\]\s*")
+_HOSTPCI = re.compile(r"(hostpci[0-9]{1,2}):\s*(.*)")
+_DEV = re.compile(r"(dev[0-9]{1,3}):\s*(.*)")
+_LXC = re.compile(r"(lxc\.(?:mount\.entry|cgroup2?\.devices\.allow))\s*[:=]\s*(.*)")
+_PLACE = re.compile(r"(?:([0-9a-f]{4,8}):)?([0-9a-f]{2}):([0-9a-f]{2})(?:\.([0-7]))?")
+_ALLOW = re.compile(r"c\s+([0-9]{1,6}):([0-9]{1,6}|\*)\s+\w+")
+# Documentation/admin-guide/devices.txt; DRM numbers its nodes as it names them
+_DRM, _SOUND, _NVIDIA = 226, 116, 195
+_FIRST_RENDER, _FIRST_CONTROL_OF_NVIDIA = 128, 254
+_KINDS = ("/dev/dri", "/dev/snd", "/dev/nvidia", "/dev/kfd")
+
+
+def read_guests(look: Look) -> tuple[Guest, ...]:
+    """Every guest with devices; () on a host without Proxmox VE."""
+    mappings = _mappings(look)
+    machines = [_machine(look, number, mappings) for number in _numbers(look, _VM_CONFIGS)]
+    active = set(look.names(_RUNNING_CONTAINERS)) if look.names(_CT_CONFIGS) else set()
+    containers = [_container(look, number, active) for number in _numbers(look, _CT_CONFIGS)]
+    return tuple(each for each in (*machines, *containers) if each.devices or each.snapshots)
+
+
+def _numbers(look: Look, path: str) -> list[int]:
+    matches = (_CONFIG.fullmatch(name) for name in look.names(path))
+    return sorted(int(match[1]) for match in matches if match)
+
+
+def _machine(look: Look, number: int, mappings: dict[str, tuple[str, ...]]) -> Guest:
+    lines = look.lines(f"{_VM_CONFIGS}/{number}.conf", vm_lines) or ()
+    devices, snapshots = parse_vm(lines, mappings)
+    # The pid file alone proves nothing: a machine that was killed leaves it behind.
+    running = _is_running(look, number) if devices or snapshots else False
+    reserved = _reserved(look, number) if running else ()
+    return Guest(
+        number=number, kind=GuestKind.VM, is_running=running,
+        devices=(*devices, *reserved), snapshots=snapshots,
+    )  # fmt: skip
+
+
+def _is_running(look: Look, number: int) -> bool | None:
+    path = f"{_PIDS}/{number}.pid"
+    before = len(look.gaps)
+    pid = look.text(path)
+    if pid is None or not _NUMBER.fullmatch(pid):
+        return None if len(look.gaps) > before else False
+    return (look.text(f"/proc/{pid}/comm") or "").startswith(("kvm", "qemu"))
+
+
+def _reserved(look: Look, number: int) -> tuple[GuestDevice, ...]:
+    """What the running machine was started with, whatever its configuration says by now."""
+    words = [line.split() for line in (look.text(RESERVATIONS) or "").splitlines()]
+    places = [place for each in words if each[1:2] == [str(number)] for place in _places(each[0])]
+    return (GuestDevice(key="pci-id-reservations", places=tuple(places)),) if places else ()
+
+
+def vm_lines(lines: Iterable[str]) -> Iterator[str]:
+    """Names, passwords and keys of a guest are nobody's business here."""
+    return (line for line in lines if _HOSTPCI.match(line) or _SECTION.fullmatch(line))
+
+
+def parse_vm(
+    lines: Iterable[str], mappings: dict[str, tuple[str, ...]]
+) -> tuple[tuple[GuestDevice, ...], tuple[str, ...]]:
+    """Devices of the machine as it is and as its next start makes it, and its snapshots."""
+    devices, snapshots, section = [], dict[str, None](), ""
+    for line in lines:
+        header, entry = _SECTION.fullmatch(line), _HOSTPCI.match(line)
+        section = header[1] if header else section
+        if entry and section in ("", "PENDING"):
+            devices.append(_hostpci(entry[1], entry[2], mappings, pending=bool(section)))
+        elif entry:
+            snapshots[section] = None
+    return tuple(devices), tuple(snapshots)
+
+
+def _hostpci(
+    key: str, text: str, mappings: dict[str, tuple[str, ...]], *, pending: bool
+) -> GuestDevice:
+    given = dict(_pairs(text, "host"))
+    mapping = given.get("mapping", "")
+    places = _places(given.get("host", "")) if "host" in given else mappings.get(mapping, ())
+    return GuestDevice(key=key, places=tuple(places), mapping=mapping, is_pending=pending)
+
+
+def _pairs(text: str, default_key: str) -> Iterator[tuple[str, str]]:
+    """PVE's property strings: ``01:00,pcie=1`` is ``host=01:00,pcie=1``."""
+    for part in text.split(","):
+        key, equals, value = part.strip().partition("=")
+        yield (key, value.strip()) if equals else (default_key, key)
+
+
+def _places(text: str) -> tuple[str, ...]:
+    """``01:00;0000:02:00.1`` -> ``0000:01:00``, ``0000:02:00.1``. What is none is left out."""
+    matches = (_PLACE.fullmatch(each.strip().lower()) for each in text.split(";"))
+    return tuple(
+        f"{match[1] or '0000'}:{match[2]}:{match[3]}{f'.{match[4]}' if match[4] else ''}"
+        for match in matches
+        if match
+    )
+
+
+def _mappings(look: Look) -> dict[str, tuple[str, ...]]:
+    node = look.link_name("/etc/pve/local") or ""
+    return parse_mappings(look.lines(_MAPPINGS, mapping_lines) or (), node)
+
+
+def mapping_lines(lines: Iterable[str]) -> Iterator[str]:
+    """Names of mappings, and where they are on which node."""
+    return (line for line in lines if line[:1].strip() or line.split()[:1] == ["map"])
+
+
+def parse_mappings(lines: Iterable[str], node: str) -> dict[str, tuple[str, ...]]:
+    """Name -> its places on ``node`` (PVE/Mapping/PCI.pm: a name, then indented ``map`` lines)."""
+    found: dict[str, tuple[str, ...]] = {}
+    name = ""
+    for line in lines:
+        words = line.split()
+        if line[:1].strip():
+            name = words[0]
+            found.setdefault(name, ())
+        elif words[:1] == ["map"] and len(words) > 1:
+            given = dict(_pairs(" ".join(words[1:]), ""))
+            if given.get("node") == node:
+                found[name] = (*found.get(name, ()), *_places(given.get("path", "")))
+    return found
+
+
+def _container(look: Look, number: int, active: set[str]) -> Guest:
+    lines = look.lines(f"{_CT_CONFIGS}/{number}.conf", container_lines) or ()
+    return Guest(
+        number=number, kind=GuestKind.CONTAINER, is_running=str(number) in active,
+        devices=parse_container(lines),
+    )  # fmt: skip
+
+
+def container_lines(lines: Iterable[str]) -> Iterator[str]:
+    """Only what gives the container devices of the host; other mounts are private."""
+    for line in lines:
+        entry = _DEV.match(line) or _LXC.match(line)
+        if _SECTION.fullmatch(line) or (entry and _nodes(entry[1], entry[2])):
+            yield line
+
+
+def parse_container(lines: Iterable[str]) -> tuple[GuestDevice, ...]:
+    """Devices of the container as it is: what follows a section header is a snapshot."""
+    found = []
+    for line in lines:
+        if _SECTION.fullmatch(line):
+            break
+        entry = _DEV.match(line) or _LXC.match(line)
+        nodes = _nodes(entry[1], entry[2]) if entry else ()
+        if entry and nodes:
+            found.append(GuestDevice(key=entry[1], nodes=nodes))
+    return tuple(found)
+
+
+def _nodes(key: str, text: str) -> tuple[str, ...]:
+    if key.startswith("dev"):
+        paths = [value for name, value in _pairs(text, "path") if name == "path"]
+    elif key == "lxc.mount.entry":
+        paths = text.split()[:1]
+    else:
+        match = _ALLOW.match(text.strip())
+        return _allowed(int(match[1]), match[2]) if match else ()
+    return tuple(_node(path.rstrip("/")) for path in paths if path.startswith(_KINDS))
+
+
+def _node(path: str) -> str:
+    """A directory stands for all in it; NVIDIA's control nodes for whichever card there is."""
+    if path in ("/dev/dri", "/dev/snd", "/dev/dri/by-path") or path.startswith("/dev/snd/"):
+        return f"{path[:8]}/*"
+    if path.startswith("/dev/nvidia") and not path.removeprefix("/dev/nvidia").isdecimal():
+        return "/dev/nvidia*"
+    return path
+
+
+def _allowed(major: int, minor: str) -> tuple[str, ...]:
+    """The nodes of a device number that cgroups let the container open."""
+    number = int(minor) if minor != "*" else None
+    if major == _DRM and number is not None:
+        kind = "renderD" if number >= _FIRST_RENDER else "card"
+        return (f"/dev/dri/{kind}{number}",)
+    if major == _NVIDIA and number is not None and number < _FIRST_CONTROL_OF_NVIDIA:
+        return (f"/dev/nvidia{number}",)
+    every = {_DRM: "/dev/dri/*", _SOUND: "/dev/snd/*", _NVIDIA: "/dev/nvidia*"}
+    return (every[major],) if major in every else ()
