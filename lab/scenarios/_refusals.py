@@ -23,8 +23,8 @@ def see_it_refused(lab: Lab, host: Guest, card: str, *, because: tuple[str, ...]
     host.hostpci(["claim", card, "--yes"], expect=(REFUSED,))
     for name in EVERY_NAME:
         # A name may fit something else in the group: then the words are right and it is refused
-        words = ["claim", card, "--accept", name, "--yes"]
-        host.hostpci(words, expect=(WRONG_WORDS, REFUSED))
+        argv = ["claim", card, "--accept", name, "--yes"]
+        host.hostpci(argv, expect=(WRONG_WORDS, REFUSED))
     host.shell(f"test ! -e {CLAIMS_FILE}")
     lab.say("ok: no name that can be accepted lets it through, and nothing was written")
 
