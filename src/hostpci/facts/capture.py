@@ -15,6 +15,7 @@ from ..host.runner import RecordingRunner, Runner
 from ..model.baseline import BASELINE
 from ..model.codec import encode
 from ..model.journal import History
+from .capture_network import hide_network
 from .collect import collect
 
 # Names that say nothing about a host, and words that stand in files for something else: the
@@ -146,8 +147,9 @@ def make_capture(root: Root, runner: Runner, history: History) -> dict[str, Any]
     if _is_a_word_here(host_name, recording.data, recorder.commands):
         host_name = ""
     data = {**recording.data, "commands": recorder.commands, "history": encode(history)}
-    _keep_interfaces_only(data["files"])
-    redacted = Redactor(host_name).value(data)
+    redactor = Redactor(host_name)
+    hide_network(data, redactor.text)
+    redacted = redactor.value(data)
     _replace_hashes(redacted, Redactor(""))
     return {"schema": SCHEMA, "version": __version__, **redacted}
 
@@ -192,15 +194,6 @@ def _parts_of_the_system(path: str, directories: dict[str, list[str]]) -> Iterat
         if is_of_kernel or not is_found:
             yield part
         parent = f"{parent}/{part}"
-
-
-def _keep_interfaces_only(files: dict[str, str]) -> None:
-    """The route table is asked for default routes alone; gateways are nobody's business."""
-    table = files.get("/proc/net/route")
-    if table is not None:
-        rows = [line.split()[:2] for line in table.splitlines()[1:]]
-        kept = [f"{row[0]}\t00000000" for row in rows if row[1:] == ["00000000"]]
-        files["/proc/net/route"] = "\n".join(["Iface\tDestination", *kept]) + "\n"
 
 
 def _replace_hashes(data: dict[str, Any], redactor: Redactor) -> None:

@@ -12,6 +12,7 @@ from .look import Look
 from .routes import Routes
 
 COROSYNC = "/etc/pve/corosync.conf"
+SOCKETS = ("/proc/net/tcp", "/proc/net/tcp6")
 _MAX_STACK_DEPTH = 8
 # ssh, and the web interface with its shell (/usr/share/perl5/PVE/Service/pveproxy.pm)
 _WAYS_IN = {0x16: "ssh", 0x1F46: "pveproxy"}
@@ -70,21 +71,28 @@ class _Stack:
 def _needed(look: Look, routes: Routes) -> dict[str, list[str]]:
     """Interface -> what would be lost with it."""
     found: dict[str, list[str]] = {name: ["default route"] for name in sorted(routes.default)}
-    for why, number, bits in (*_sessions(look), *_rings(look), *_servers(look)):
+    for why, number, bits in peers(look):
         interface = routes.interface_to(number, bits)
         if interface and why not in found.setdefault(interface, []):
             found[interface].append(why)
     return found
 
 
+def peers(look: Look) -> Iterator[tuple[str, int, int]]:
+    """(why, address as a number, its bits) of all that the host has to reach."""
+    yield from _sessions(look)
+    yield from _rings(look)
+    yield from _servers(look)
+
+
 def _sessions(look: Look) -> Iterator[tuple[str, int, int]]:
     """Both ends of every open session: the way back to the person, and the address asked for."""
-    for path in ("/proc/net/tcp", "/proc/net/tcp6"):
+    for path in SOCKETS:
         for line in look.lines(path, _ways_in) or ():
             local, _, port = line.split()[1].partition(":")
             remote = line.split()[2].partition(":")[0]
             for text in (remote, local):
-                number, bits = _address(text)
+                number, bits = address_in(text)
                 yield f"{_WAYS_IN[int(port, 16)]} session", number, bits
 
 
@@ -97,7 +105,7 @@ def _ways_in(lines: Iterable[str]) -> Iterator[str]:
             yield f"{match[1]} {match[2]} {match[4]} {_ESTABLISHED}"
 
 
-def _address(text: str) -> tuple[int, int]:
+def address_in(text: str) -> tuple[int, int]:
     """net/ipv4/tcp_ipv4.c, net/ipv6/tcp_ipv6.c: words of 32 bits, each as it lies in memory."""
     words = [int.from_bytes(bytes.fromhex(text[at : at + 8]), "little") for at in (0, 8, 16, 24)]
     if len(text) <= 8:  # noqa: PLR2004
