@@ -68,6 +68,14 @@ def _add_platform(about: Description, root: MemoryRoot, commands: list[dict[str,
         commands.append({"argv": ["pveversion"], "stdout": text})
 
 
+# What this program asks of a kernel's list beside vfio-pci, and every Proxmox kernel has
+_OTHER_MODULES = (
+    "vfio/vfio vfio/vfio_iommu_type1 gpu/drm/nouveau/nouveau video/fbdev/nvidia/nvidiafb"
+    " gpu/drm/amd/amdgpu/amdgpu gpu/drm/radeon/radeon gpu/drm/i915/i915 gpu/drm/xe/xe"
+    " sound/pci/hda/snd-hda-intel usb/host/xhci-pci"
+)
+
+
 def _default_on(about: Description) -> str:
     """Kernels of Proxmox switch the Intel IOMMU on by default since 6.8."""
     given = about.host.get("intel_default")
@@ -94,6 +102,7 @@ def _add_kernels(about: Description, root: MemoryRoot, commands: list[dict[str, 
         tree = f"/lib/modules/{release}"
         root.file(f"{tree}/modules.alias", module_aliases(about))
         dependencies = "kernel/drivers/vfio/pci/vfio-pci.ko: kernel/drivers/vfio/vfio.ko\n"
+        dependencies += "".join(f"kernel/drivers/{name}.ko:\n" for name in _OTHER_MODULES.split())
         root.file(f"{tree}/modules.dep", dependencies if vfio == "m" else "")
         root.file(f"{tree}/modules.builtin", "")
         listing = "".join(

@@ -55,6 +55,11 @@ TABLE = [
     (["scan", "--root=/nowhere"], 2, "", "/nowhere is no directory"),
     (["scan", HOST, "--root=/"], 2, "", "exclude each other"),
     (["scan", "--hos", str(GUIDE_HOST)], 2, "", "unrecognized arguments"),
+    (["options", HOST], 0, "= OPTIONS OF THE HOST =", ""),
+    (["options", "01:00", HOST], 0, "= OPTIONS OF THE HOST =", ""),
+    (["options", "bogus", HOST], 2, "", "is no PCI address"),
+    (["set", "--dry-run"], 2, "", "required: NAME[=VALUE]"),
+    (["set", "warp-drive", "--yes", "--root=/nowhere"], 2, "", "/nowhere is no directory"),
     (["conquer"], 2, "", "there is no verb 'conquer'"),
 ]
 
@@ -74,6 +79,7 @@ JSON_TABLE = [
     (["scan", HOST], "hostpci.inventory/1"),
     (["check", "01:00", HOST], "hostpci.findings/1"),
     (["check", "--drift", HOST], "hostpci.drift/1"),
+    (["options", HOST], "hostpci.options/1"),
     (["plan", HOST], "hostpci.plan/1"),
     (["history", HOST], "hostpci.history/1"),
     (["demo"], "hostpci.demo/1"),
@@ -335,3 +341,51 @@ def test_releasing_the_last_claim_takes_back_the_word_that_only_claims_needed(
     out = capsys.readouterr().out
     assert "remove our kernel words again" in out
     assert "update-grub" in out
+
+
+def test_a_knob_from_set_to_undo(tree: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = fingerprint(str(tree), OURS)
+    root = f"--root={tree}"
+    assert call("set", "kvm-ignore-msrs", "--dry-run", root) == 0
+    assert fingerprint(str(tree), OURS) == before
+    assert call("set", "kvm-ignore-msrs", "--yes", root) == 0
+    assert call("set", "kvm-ignore-msrs", "--yes", root) == 0
+    assert "Nothing to change." in capsys.readouterr().out
+    assert call("plan", root) == 4
+    assert "+options kvm ignore_msrs=1" in capsys.readouterr().out
+    assert call("apply", "--yes", root) == 0
+    changed = fingerprint(str(tree), OURS)
+    new = {path for path in changed if path not in before}
+    assert {path for path in new if path.startswith("/etc/")} >= {
+        "/etc/hostpci.toml",
+        "/etc/modprobe.d/hostpci.conf",
+    }
+    assert call("unset", "kvm-ignore-msrs", "--yes", root) == 0
+    assert call("apply", "--yes", root) == 0
+    assert fingerprint(str(tree), OURS) == before
+    assert call("set", "kvm-ignore-msrs", "--yes", root) == 0
+    assert call("undo", "--yes", root) == 0
+    assert fingerprint(str(tree), OURS) == before
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "err"),
+    [
+        (["set", "warp-drive"], 2, "there is no option 'warp-drive'"),
+        (["set", "iommu-pt=1"], 2, "cannot have the value '1'"),
+        (["set", "softdep"], 2, "is an option of a claim"),
+        (["set", "softdep", "01:00"], 2, "0000:01:00 is not claimed"),
+        (["set", "iommu-pt", "01:00"], 2, "acts on the whole host"),
+        (["set", "unsafe-interrupts"], 3, "speak against unsafe-interrupts (knob-remapping-on)"),
+        (["unset", "iommu-pt"], 2, "iommu-pt is not set in [host]"),
+        (["set", "iommu-pt"], 2, "say --yes"),
+    ],
+)
+def test_a_knob_that_cannot_be_turned_changes_nothing(
+    tree: Path, words: list[str], code: int, err: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = fingerprint(str(tree), OURS)
+    yes = [] if code == 2 and "yes" in err else ["--yes"]
+    assert call(*words, *yes, f"--root={tree}") == code
+    assert err in capsys.readouterr().err.replace("\n    ", " ")
+    assert fingerprint(str(tree), OURS) == before

@@ -13,7 +13,7 @@ import pytest
 
 import hostpci
 from hostpci.checks.known_bad import KNOWN_BAD
-from hostpci.checks.leftovers import LEVELS
+from hostpci.checks.leftovers import LEVELS, VARIANTS
 from hostpci.checks.loader import DOUBTS, ESP_PROBLEMS
 from hostpci.errors import Exit
 from hostpci.executor import apply as _apply
@@ -91,8 +91,9 @@ def said_findings() -> Iterator[Said]:
             yield Said(f"{code}.{SUFFIX[called]}", params, where)
         elif called == "Finding":
             yield from _made_by_hand(node, where)
-    for code in LEVELS:
-        yield Said(f"leftover-{code}.fails", frozenset({"subject", "value", "line"}), "leftovers")
+    for code in (*LEVELS, *VARIANTS):
+        params = frozenset({"subject", "value", "line", "detail"})
+        yield Said(f"leftover-{code}.fails", params, "leftovers")
     for row in KNOWN_BAD:
         params = frozenset({"subject", "release", "fixed"})
         yield Said(f"known-bad-kernel-{row.code}.fails", params, "known_bad")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from ..model.facts import Facts, Setting
 from ..model.finding import Finding, Level, Outcome
+from ..model.pci import PciFunction
+from .knobs import has_acs_patch, intel_default_is_on
 
 # Code of the setting -> how much it matters. The words live in i18n as leftover-CODE.
 LEVELS = {
@@ -31,6 +33,19 @@ LEVELS = {
     "foreign-rule": Level.WARN,
     "driverctl": Level.WARN,
 }
+# Where the same line does something else on this kernel or host
+VARIANTS = {
+    "cmdline-intel-iommu-on-needed": Level.INFO,
+    "cmdline-intel-iommu-on-ignored": Level.INFO,
+    "cmdline-acs-override-ignored": Level.INFO,
+    "cmdline-video-off-works": Level.WARN,
+    "vfio-ids-partial": Level.NOTICE,
+    "vfio-ids-others": Level.WARN,
+    "unsafe-interrupts-remapped": Level.WARN,
+    "blacklist-absent": Level.INFO,
+    "blacklist-needed": Level.WARN,
+    "module-vfio-virqfd-present": Level.INFO,
+}
 _NOT_LEFT_OVER = {"cmdline-hostpci"}
 # pve-manager puts it there (configs/pve-blacklist.conf); what is added to that file is not theirs
 _SHIPPED = ("/etc/modprobe.d/pve-blacklist.conf", "nvidiafb")
@@ -41,20 +56,20 @@ _CONCERNING_DRIVERS = {
 
 
 def check_leftovers(facts: Facts, slot: str) -> Iterator[Finding]:
-    ids = {f"{e.identity.vendor}:{e.identity.device}" for e in facts.inventory.of_slot(slot)}
     for setting in facts.settings:
-        if setting.code not in _NOT_LEFT_OVER and _concerns_us(setting):
+        if setting.code not in _NOT_LEFT_OVER and concerns_us(setting):
+            code, detail = _variant(facts, setting, slot)
             yield Finding(
-                code=f"leftover-{setting.code}",
+                code=f"leftover-{code}",
                 outcome=Outcome.DOES_NOT_HOLD,
-                level=_level(facts, setting, ids),
+                level={**LEVELS, **VARIANTS}[code],
                 subject=setting.where,
-                params={"value": setting.value, "line": setting.line},
+                params={"value": setting.value, "line": setting.line, "detail": detail},
                 evidence=(setting.line,),
             )
 
 
-def _concerns_us(setting: Setting) -> bool:
+def concerns_us(setting: Setting) -> bool:
     """A blacklist of a sound card for the console beep is nobody's business here."""
     if setting.code == "blacklist" and (setting.where.partition(":")[0], setting.value) == _SHIPPED:
         return False
@@ -63,16 +78,81 @@ def _concerns_us(setting: Setting) -> bool:
     return True
 
 
-def _level(facts: Facts, setting: Setting, slot_ids: set[str]) -> Level:
+def _variant(facts: Facts, setting: Setting, slot: str) -> tuple[str, str]:
+    """The code of what the line does here, and whom or what that is about."""
+    question = _QUESTIONS.get(setting.code)
+    found = question(facts, setting, slot) if question else None
+    return (f"{setting.code}-{found[0]}", found[1]) if found else (setting.code, "")
+
+
+def _intel_iommu(facts: Facts, _setting: Setting, _slot: str) -> tuple[str, str] | None:
+    if facts.cpu.vendor and "Intel" not in facts.cpu.vendor:
+        return "ignored", ""
+    if facts.kernel.config is not None and not intel_default_is_on(facts):
+        return "needed", ""
+    return None
+
+
+def _acs_override(facts: Facts, _setting: Setting, _slot: str) -> tuple[str, str] | None:
+    return None if has_acs_patch(facts) else ("ignored", facts.kernel.release)
+
+
+def _video_off(facts: Facts, _setting: Setting, _slot: str) -> tuple[str, str] | None:
+    """Proxmox builds neither (CONFIG_FB_EFI, CONFIG_FB_VESA off in its debian/rules)."""
+    names = ("CONFIG_FB_EFI", "CONFIG_FB_VESA")
+    there = [name for name in names if (facts.kernel.config or {}).get(name) == "y"]
+    return ("works", ", ".join(there)) if there else None
+
+
+def _ids(facts: Facts, setting: Setting, slot: str) -> tuple[str, str] | None:
     """``ids=`` is worse than a leftover where it catches a device outside the slot."""
-    if setting.code != "vfio-ids":
-        return LEVELS[setting.code]
-    ids = filter(None, setting.value.lower().split(","))
-    named = {":".join(each.split(":")[:2]) for each in ids}
-    counts = [
-        each
+    listed = [each.split(":") for each in setting.value.lower().split(",") if each]
+    named = {":".join(parts[:2]) for parts in listed}
+    of_slot = {each.address: _id(each) for each in facts.inventory.of_slot(slot)}
+    others = [
+        each.address
         for each in facts.inventory.functions
-        if f"{each.identity.vendor}:{each.identity.device}" in named
+        if _id(each) in named and each.slot != slot
     ]
-    slots = {each.slot for each in counts}
-    return Level.WARN if len(slots) > 1 or named - slot_ids else LEVELS["vfio-ids"]
+    unknown_ids = named - {_id(each) for each in facts.inventory.functions}
+    if others or unknown_ids:
+        return "others", ", ".join([*others, *sorted(unknown_ids)])
+    missing = [address for address, identity in of_slot.items() if identity not in named]
+    return ("partial", ", ".join(missing)) if missing else None
+
+
+def _id(function: PciFunction) -> str:
+    return f"{function.identity.vendor}:{function.identity.device}"
+
+
+def _unsafe(facts: Facts, _setting: Setting, _slot: str) -> tuple[str, str] | None:
+    return ("remapped", "") if facts.iommu.interrupt_remapping else None
+
+
+def _blacklist(facts: Facts, setting: Setting, slot: str) -> tuple[str, str] | None:
+    candidates = {name for each in facts.inventory.functions for name in each.modules}
+    known = facts.kernel.modules
+    if known is not None and setting.value not in candidates | set(known):
+        return "absent", ""
+    kept = {claim.slot for claim in facts.claims.claims} | {slot}
+    needs = [
+        each.address
+        for each in facts.inventory.functions
+        if each.slot not in kept and setting.value in (*each.modules, each.driver_module)
+    ]
+    return ("needed", ", ".join(needs)) if needs else None
+
+
+def _virqfd(facts: Facts, _setting: Setting, _slot: str) -> tuple[str, str] | None:
+    return ("present", "") if "vfio_virqfd" in (facts.kernel.modules or ()) else None
+
+
+_QUESTIONS: dict[str, Callable[[Facts, Setting, str], tuple[str, str] | None]] = {
+    "cmdline-intel-iommu-on": _intel_iommu,
+    "cmdline-acs-override": _acs_override,
+    "cmdline-video-off": _video_off,
+    "vfio-ids": _ids,
+    "unsafe-interrupts": _unsafe,
+    "blacklist": _blacklist,
+    "module-vfio-virqfd": _virqfd,
+}

@@ -94,9 +94,11 @@ def check_interrupt_remapping(facts: Facts, _slot: str) -> Iterator[Finding]:
         yield holds("interrupt-remapping", "", *(each for each in chips if each[:3] == "IR-"))
     else:
         # Without it VFIO refuses SET_IOMMU with EPERM (vfio_iommu_type1.c); with the IOMMU off
-        # that is the finding, and remapping follows from it.
-        blocks = bool(facts.iommu.units)
-        yield fails("interrupt-remapping", Level.FAIL, "", *chips, blocks=blocks)
+        # that is the finding, and remapping follows from it. Its owner may have taken the risk.
+        accepted = "unsafe-interrupts" in facts.claims.host_options
+        level = Level.WARN if accepted else Level.FAIL
+        blocks = bool(facts.iommu.units) and not accepted
+        yield fails("interrupt-remapping", level, "", *chips, blocks=blocks)
 
 
 def check_vfio_module(facts: Facts, _slot: str) -> Iterator[Finding]:

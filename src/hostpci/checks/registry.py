@@ -13,6 +13,7 @@ from . import (
     device,
     elsewhere,
     guests,
+    knobs,
     known_bad,
     leftovers,
     loader,
@@ -58,6 +59,7 @@ CHECKS: tuple[Check, ...] = (
     binding.check_state,
     consent.check_consents,
     nicnames.check_nic_names,
+    knobs.check_knobs,
     leftovers.check_leftovers,
 )
 

@@ -41,6 +41,7 @@ _OUTPUT = Option("-o", "--output", takes="FILE")
 _DRY_RUN = Option("--dry-run")
 _ACCEPT = Option("--accept", takes="NAME", repeatable=True)
 _ADDRESS = Option("address", takes="ADDRESS")
+_KNOB = Option("knob", takes="NAME[=VALUE]")
 _ANY_ADDRESS = Option("address", takes="ADDRESS", optional=True)
 
 VERBS: tuple[Verb, ...] = (
@@ -56,6 +57,9 @@ VERBS: tuple[Verb, ...] = (
     ),
     Verb("claim", _ADDRESS, _ACCEPT, _YES, _DRY_RUN, _ROOT),
     Verb("release", _ADDRESS, _YES, _DRY_RUN, _ROOT),
+    Verb("options", _ANY_ADDRESS, _HOST, _ROOT),
+    Verb("set", _KNOB, _ANY_ADDRESS, _YES, _DRY_RUN, _ROOT),
+    Verb("unset", _KNOB, _ANY_ADDRESS, _YES, _DRY_RUN, _ROOT),
     Verb("plan", _NOW, _OUTPUT, _HOST, _ROOT),
     Verb("apply", Option("plan", takes="PLAN", optional=True), _NOW, _YES, _DRY_RUN, _ROOT),
     Verb("verify", _ANY_ADDRESS, Option("--reset-test"), _HOST, _ROOT),

@@ -12,6 +12,7 @@ from .images import read_images, read_rules
 from .loader import read_loader
 from .look import Look
 from .network import read_network
+from .options import read_options
 from .pci import read_inventory
 from .settings import GRUB_DROPIN, read_settings
 from .state import read_state
@@ -25,6 +26,7 @@ def collect(root: Root, runner: Runner, *, with_claims: bool = True) -> Facts:
     Without claims nothing is compared with what we would write, so our files may hold anything.
     """
     look = Look(root)
+    settings = read_settings(look)
     return Facts(
         platform=read_platform(look, runner),
         inventory=read_inventory(look, runner),
@@ -35,7 +37,8 @@ def collect(root: Root, runner: Runner, *, with_claims: bool = True) -> Facts:
         images=read_images(look, runner),
         rules=read_rules(look, strict=with_claims),
         grub_dropin=look.own_text(GRUB_DROPIN) if with_claims else look.raw(GRUB_DROPIN),
-        settings=read_settings(look),
+        settings=settings,
+        options=read_options(look, settings, strict=with_claims),
         claims=read_claims(root) if with_claims else Claims(text=None, claims=()),
         network=read_network(look),
         state=read_state(look),

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from ..errors import EnvironmentFault
 from ..host.runner import Runner
 from ..model.facts import InitramfsImage, RuleFile
+from ..model.knob import MODPROBE_CONF
 from ..model.network import LINK_NAME
 from ..model.rule import RULE_NAME, RULES_DIRECTORY
 from .look import Look
@@ -30,10 +31,15 @@ def read_images(look: Look, runner: Runner) -> tuple[InitramfsImage, ...]:
 
 def _read_image(look: Look, runner: Runner, path: str) -> InitramfsImage:
     def relevant(lines: Iterable[str]) -> Iterator[str]:
-        return (line for line in lines if _MODULE.search(line) or _own_file_in(line))
+        return (
+            line
+            for line in lines
+            if _MODULE.search(line) or _own_file_in(line) or _is_options(line)
+        )
 
     modules: tuple[str, ...] | None = None
     own: set[str] = set()
+    has_options = False
     try:
         listing = runner.run(["lsinitramfs", path], timeout_s=_LIST_TIMEOUT_S, keep=relevant)
     except EnvironmentFault as error:
@@ -43,6 +49,7 @@ def _read_image(look: Look, runner: Runner, path: str) -> InitramfsImage:
         found = {match[1].replace("-", "_") for line in lines if (match := _MODULE.search(line))}
         modules = tuple(sorted(found))
         own = {name for line in lines if (name := _own_file_in(line))}
+        has_options = any(_is_options(line) for line in lines)
     return InitramfsImage(
         path=path,
         release=path.rpartition(_IMAGE_PREFIX)[2],
@@ -50,12 +57,17 @@ def _read_image(look: Look, runner: Runner, path: str) -> InitramfsImage:
         modules=modules,
         claim_rules=tuple(sorted(name for name in own if RULE_NAME.fullmatch(name))),
         links=tuple(sorted(name for name in own if LINK_NAME.fullmatch(name))),
+        has_options=has_options,
     )
 
 
 def _own_file_in(line: str) -> str:
     name = line.rpartition("/")[2]
     return name if RULE_NAME.fullmatch(name) or LINK_NAME.fullmatch(name) else ""
+
+
+def _is_options(line: str) -> bool:
+    return f"/{line.strip()}".endswith(MODPROBE_CONF)
 
 
 def read_rules(look: Look, *, strict: bool = True) -> tuple[RuleFile, ...]:

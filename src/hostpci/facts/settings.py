@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 
 from ..model.cmdline import has_value
 from ..model.facts import Setting
+from ..model.knob import MODPROBE_CONF, MODULES_CONF
 from ..model.rule import RULE_NAME, RULES_DIRECTORY
 from .look import Look
 
@@ -142,7 +143,7 @@ def _grub_words(look: Look) -> Iterator[Setting]:
 def _modprobe_settings(look: Look) -> Iterator[Setting]:
     for name in look.names("/etc/modprobe.d"):
         path = f"/etc/modprobe.d/{name}"
-        if name.endswith(".conf"):
+        if name.endswith(".conf") and path != MODPROBE_CONF:
             for number, line in _said(_joined(_numbered(look, path))):
                 yield from _modprobe_line(f"{path}:{number}", line.split())
 
@@ -168,7 +169,9 @@ def _module_lists(look: Look) -> Iterator[Setting]:
     lists = [f"/etc/modules-load.d/{name}" for name in look.names("/etc/modules-load.d")]
     # /etc/modules-load.d/modules.conf is a link to /etc/modules (systemd.links of Debian)
     lists = [
-        path for path in lists if path.endswith(".conf") and not path.endswith("/modules.conf")
+        path
+        for path in lists
+        if path.endswith(".conf") and not path.endswith("/modules.conf") and path != MODULES_CONF
     ]
     for path in ("/etc/modules", *lists, "/etc/initramfs-tools/modules"):
         for number, line in _said(_numbered(look, path)):

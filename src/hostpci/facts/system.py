@@ -13,7 +13,22 @@ _ASKED_OPTIONS = (
     "CONFIG_INTEL_IOMMU_DEFAULT_ON",
     "CONFIG_INTEL_IOMMU_DEFAULT_ON_INTGPU_OFF",
     "CONFIG_VFIO_PCI",
+    "CONFIG_VFIO",
+    "CONFIG_VFIO_IOMMU_TYPE1",
+    # Who draws the console before a native driver does
+    "CONFIG_FB_EFI",
+    "CONFIG_FB_VESA",
 )
+_BUILT_IN = {
+    "CONFIG_VFIO": "vfio", "CONFIG_VFIO_PCI": "vfio_pci",
+    "CONFIG_VFIO_IOMMU_TYPE1": "vfio_iommu_type1",
+}  # fmt: skip
+# What guides load, or keep from loading
+ASKED_MODULES = {
+    *_BUILT_IN.values(), "vfio_virqfd", "nouveau", "nvidia", "nvidiafb", "nvidia_drm",
+    "nvidia_modeset", "nvidia_uvm", "nova_core", "amdgpu", "radeon", "i915", "xe",
+    "snd_hda_intel", "xhci_pci", "i2c_nvidia_gpu",
+}  # fmt: skip
 
 
 def read_platform(look: Look, runner: Runner) -> PlatformFacts:
@@ -61,23 +76,30 @@ def read_kernel(look: Look) -> KernelFacts:
     def asked(lines: Iterable[str]) -> Iterator[str]:
         return (line for line in lines if line.partition("=")[0] in _ASKED_OPTIONS)
 
-    def vfio_pci(lines: Iterable[str]) -> Iterator[str]:
-        return (line for line in lines if "/vfio-pci.ko" in line.partition(":")[0])
+    def asked_modules(lines: Iterable[str]) -> Iterator[str]:
+        return (line for line in lines if _module_of(line) in ASKED_MODULES)
 
     def names(lines: Iterable[str]) -> Iterator[str]:
         return (line.split()[0] for line in lines if line.strip())
 
     config = look.lines(f"/boot/config-{release}", asked)
-    modules = look.lines(f"/lib/modules/{release}/modules.dep", vfio_pci)
+    lines = look.lines(f"/lib/modules/{release}/modules.dep", asked_modules)
     options = None if config is None else dict(_option(line) for line in config)
-    built_in = (options or {}).get("CONFIG_VFIO_PCI") == "y"
+    built_in = {name for key, name in _BUILT_IN.items() if (options or {}).get(key) == "y"}
+    modules = None if lines is None else tuple(sorted({*map(_module_of, lines), *built_in}))
     return KernelFacts(
         release=release,
         command_line=tuple((look.text("/proc/cmdline") or "").split()),
         config=options,
         loaded_modules=look.lines("/proc/modules", names) or (),
-        vfio_pci_available=None if modules is None else bool(modules) or built_in,
+        vfio_pci_available=None if modules is None else "vfio_pci" in modules,
+        modules=modules,
     )
+
+
+def _module_of(line: str) -> str:
+    """Of ``kernel/drivers/vfio/pci/vfio-pci.ko.xz: ...`` the module's name."""
+    return line.partition(":")[0].rpartition("/")[2].partition(".ko")[0].replace("-", "_")
 
 
 def _option(line: str) -> tuple[str, str]:

@@ -103,13 +103,17 @@ class CpuFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KernelFacts:
-    """``config``: the few options we ask for, as in /boot/config-RELEASE (None: no such file)."""
+    """``config``: the few options we ask for, as in /boot/config-RELEASE (None: no such file).
+
+    ``modules``: which of the modules we ask for this kernel has (None: not to be read).
+    """
 
     release: str
     command_line: tuple[str, ...]
     config: dict[str, str] | None
     loaded_modules: tuple[str, ...]
     vfio_pci_available: bool | None
+    modules: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,7 +121,8 @@ class InitramfsImage:
     """One /boot/initrd.img-RELEASE.
 
     ``modules``: kernel modules inside, None if it could not be listed. ``claim_rules``: names of
-    our rule files inside, ``links``: of our link files. Times are nanoseconds since the epoch.
+    our rule files inside, ``links``: of our link files, ``has_options``: our file of modprobe.d
+    is. Times are nanoseconds since the epoch.
     """
 
     path: str
@@ -126,11 +131,12 @@ class InitramfsImage:
     modules: tuple[str, ...] | None
     claim_rules: tuple[str, ...]
     links: tuple[str, ...] = ()
+    has_options: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RuleFile:
-    """One of our udev rule files as it lies on the root file system."""
+    """A file of ours, one of udev's rules or modprobe's options, as it lies on the root."""
 
     path: str
     text: str
@@ -148,6 +154,28 @@ class Setting:
     value: str
     where: str
     line: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SettingsFile:
+    """A file in which settings were found, whole; ``text`` is None if it is no UTF-8 text."""
+
+    path: str
+    text: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OptionFacts:
+    """What knobs act on.
+
+    ``modprobe`` and ``modules``: our own two files (None: not there). ``parameters``: of loaded
+    modules, ``module.name`` -> what sysfs shows.
+    """
+
+    modprobe: RuleFile | None
+    modules: str | None
+    parameters: dict[str, str]
+    files: tuple[SettingsFile, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -171,6 +199,7 @@ class Facts:
     rules: tuple[RuleFile, ...]
     grub_dropin: str | None
     settings: tuple[Setting, ...]
+    options: OptionFacts
     claims: Claims
     network: NetworkFacts = field(default_factory=NetworkFacts)
     state: HostState = field(default_factory=HostState)

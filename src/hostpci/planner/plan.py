@@ -4,16 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from ..checks.knobs import against, knob_notes
 from ..checks.platform import can_switch_intel_iommu_on
 from ..checks.registry import run_checks
 from ..checks.say import fails, unknown
 from ..model.claim import Claim
 from ..model.facts import Facts, InitramfsImage, Loader
 from ..model.finding import Finding, Level
+from ..model.knob import turned_knobs
 from ..model.pci import VFIO, PciFunction, UseKind
 from ..model.plan import BindStep, CommandStep, FileStep, Plan, Reboot
 from ..model.rule import rule_path, rule_text
 from .commandline import command_line_refusals, command_line_steps, own_words
+from .knobs import (
+    has_old_options,
+    is_turned,
+    kernel_words,
+    knob_steps,
+    lacks_options,
+    modprobe_lines,
+    waiting_knobs,
+)
 from .nicnames import names_too_early, pin_steps
 
 # Host drivers that give a function back without a reboot. nouveau, nvidia, amdgpu, i915 and xe
@@ -32,15 +43,15 @@ def make_plan(facts: Facts, *, bind_now: bool = False) -> Plan:
     words = command_line_steps(facts, _words(facts))
     movable = tuple(each.slot for each in facts.claims.claims if not why_not_now(facts, each))
     binds = tuple(_bind_steps(facts)) if bind_now else ()
-    pending = tuple(_pending(facts, {each.address for each in binds}))
+    pending = (*_pending(facts, {each.address for each in binds}), *waiting_knobs(facts))
     reboot = bool(pending) or _iommu_waits(facts)
-    files = (*rules, *pin_steps(facts, reboot=reboot))
+    files = (*rules, *knob_steps(facts), *pin_steps(facts, reboot=reboot))
     return Plan(
         steps=(*files, *words, *_image_steps(facts, files), *binds),
         reboot=Reboot.ONE if reboot else Reboot.NONE,
         can_bind_now=() if bind_now else _not_yet(facts, movable),
         pending=pending,
-        notes=tuple(_unlisted_images(facts)),
+        notes=(*_unlisted_images(facts), *knob_notes(facts)),
     )
 
 
@@ -54,6 +65,11 @@ def _refusals(facts: Facts, *, bind_now: bool) -> Iterator[Finding]:
         reason = why_not_now(facts, claim) if bind_now else None
         if reason:
             yield reason
+    for knob in turned_knobs(facts.claims):
+        for finding in against(facts, knob):
+            if finding.blocks and (finding.code, finding.subject) not in seen:
+                seen.add((finding.code, finding.subject))
+                yield finding
     yield from _loader_refusals(facts)
 
 
@@ -83,14 +99,16 @@ def _rule_steps(facts: Facts) -> Iterator[FileStep]:
 
 
 def _words(facts: Facts) -> tuple[str, ...]:
-    """The kernel words that the claims need: one, where this kernel leaves the IOMMU off.
+    """The kernel words that somebody asked for, and the one that claims need by themselves.
 
-    A word of ours that has switched it on is needed as long as there is a claim.
+    That is where this kernel leaves the IOMMU off; once a word of ours has switched it on, it is
+    needed as long as there is a claim.
     """
-    if not facts.claims.claims:
-        return ()
+    asked = kernel_words(facts)
+    if not facts.claims.claims or _INTEL_IOMMU_ON in asked:
+        return asked
     needed = can_switch_intel_iommu_on(facts) or _INTEL_IOMMU_ON in own_words(facts)
-    return (_INTEL_IOMMU_ON,) if needed else ()
+    return (_INTEL_IOMMU_ON, *asked) if needed else asked
 
 
 def _iommu_waits(facts: Facts) -> bool:
@@ -105,9 +123,13 @@ def _image_steps(facts: Facts, files: tuple[FileStep, ...]) -> Iterator[CommandS
     booting = {facts.kernel.release, facts.loader.next_release}
     changing = {step.path for step in files}
     stale = stale_images(facts)
+    all_of_them = is_turned(facts, "initramfs-all")
     for image in facts.images:
-        overtaken = _is_overtaken(facts, image, changing) or names_too_early(facts, image, files)
-        if image in stale or (image.release in booting and overtaken):
+        lacks = _is_overtaken(facts, image, changing) or names_too_early(facts, image, files)
+        lacks = lacks or lacks_options(facts, image)
+        lacks = lacks or (all_of_them and _lacks_rules(facts, image, changing))
+        boots = all_of_them or image.release in booting
+        if image in stale or (boots and lacks) or has_old_options(facts, image):
             yield rebuild_step(image.release)
 
 
@@ -131,14 +153,21 @@ def _is_overtaken(facts: Facts, image: InitramfsImage, changing: set[str]) -> bo
     Debian's udev hook copies /etc/udev/rules.d into every image, so an image that is younger
     than our rule holds it; the rule's name inside the image is checked, not assumed.
     """
+    return any(_rivals_inside(facts, claim, image) for claim in _not_inside(facts, image, changing))
+
+
+def _lacks_rules(facts: Facts, image: InitramfsImage, changing: set[str]) -> bool:
+    return any(_not_inside(facts, image, changing))
+
+
+def _not_inside(facts: Facts, image: InitramfsImage, changing: set[str]) -> Iterator[Claim]:
+    """Claims whose rule of today is not inside the image."""
     written = {each.path: each.modified_ns for each in facts.rules}
     for claim in facts.claims.claims:
         path = rule_path(claim.slot)
         is_inside = path.rpartition("/")[2] in image.claim_rules and path not in changing
-        is_current = is_inside and image.modified_ns >= written.get(path, 0)
-        if not is_current and _rivals_inside(facts, claim, image):
-            return True
-    return False
+        if not is_inside or image.modified_ns < written.get(path, 0):
+            yield claim
 
 
 def stale_images(facts: Facts) -> tuple[InitramfsImage, ...]:
@@ -150,7 +179,7 @@ def stale_images(facts: Facts) -> tuple[InitramfsImage, ...]:
 def _unlisted_images(facts: Facts) -> Iterator[Finding]:
     """A rival or an old rule may be inside: nobody could look."""
     for image in facts.images:
-        if image.modules is None and (facts.claims.claims or facts.rules):
+        if image.modules is None and (facts.claims.claims or facts.rules or modprobe_lines(facts)):
             yield unknown("driver-in-initramfs", image.path, "lsinitramfs")
 
 

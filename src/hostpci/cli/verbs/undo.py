@@ -118,10 +118,15 @@ def _show(context: Context, history: History) -> None:
 
 
 def _stale(facts: Facts) -> tuple[InitramfsImage, ...]:
-    """Images that hold a rule or a link file of ours which is gone from the root."""
+    """Images that hold a rule, a link file or options of ours which are gone from the root."""
     paths = [each.path for each in facts.rules] + [each.path for each in facts.network.links]
     present = {path.rpartition("/")[2] for path in paths}
-    return tuple(each for each in facts.images if {*each.claim_rules, *each.links} - present)
+    without_options = facts.options.modprobe is None
+    return tuple(
+        each
+        for each in facts.images
+        if {*each.claim_rules, *each.links} - present or (each.has_options and without_options)
+    )
 
 
 def _rebuild_stale(context: Context, machine: Machine, facts: Facts) -> None:
