@@ -56,3 +56,22 @@ def test_what_the_host_needs_is_refused_whatever_is_accepted(
     assert call("claim", "01:00", "--yes", root) == 3
     assert call("check", "01:00", root) == 3
     assert "cannot be accepted" in capsys.readouterr().out
+
+
+def test_what_changed_since_the_claim_is_refused_at_plan_and_apply(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The claim was good when it was made; apply looks again before the first step."""
+    RecordedHost().tree(tmp_path / "root")
+    root = f"--root={tmp_path}/root"
+    assert call("claim", "01:00", "--yes", root) == 0
+    assert call("plan", "-o", f"{tmp_path}/plan.json", root) == 4
+    before = (tmp_path / "root/etc/hostpci.toml").read_text()
+    host = RecordedHost().with_group(NIC, 8)
+    host.with_file("/etc/hostpci.toml", before).tree(tmp_path / "later")
+    later = f"--root={tmp_path}/later"
+    assert call("plan", later) == 3
+    assert call("apply", "--yes", later) == 3
+    assert call("apply", f"{tmp_path}/plan.json", "--yes", later) == 7
+    assert "0000:00:04.0" in capsys.readouterr().out
+    assert not list((tmp_path / "later/etc/udev/rules.d").glob("10-hostpci-*"))

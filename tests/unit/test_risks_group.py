@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from hostpci.checks.registry import run_checks
-from hostpci.facts.claims import PATH
+from hostpci.facts.claims import PATH, with_host_options
 from hostpci.model.finding import Finding, Level, Outcome
 from hostpci.model.pci import UseKind
 from hostpci.planner.claim import claim_step
@@ -190,3 +190,27 @@ def test_a_keyboard_on_the_cards_own_usb_port_is_seen(guide: RecordedHost) -> No
     function = guide.facts().inventory.function(f"{SLOT}.2")
     assert function is not None
     assert [use.kind for use in function.uses] == [UseKind.INPUT]
+
+
+# isolation that is only asserted
+
+
+def with_override(host: RecordedHost, release: str = "6.8.12-9-pve") -> RecordedHost:
+    host.with_file("/proc/sys/kernel/osrelease", f"{release}\n")
+    return host.with_command_line("pcie_acs_override=downstream,multifunction")
+
+
+def test_a_group_that_an_override_made_goes_by_name(guide: RecordedHost) -> None:
+    (found,) = findings(with_override(guide), "acs-asserted")
+    assert (found.level, found.blocks, found.consent) == (Level.FAIL, True, "acs-asserted")
+
+
+def test_a_kernel_without_the_patch_asserts_nothing(guide: RecordedHost) -> None:
+    assert findings(with_override(guide, guide.release), "acs-asserted") == []
+
+
+def test_who_chose_the_override_for_this_host_has_said_so(guide: RecordedHost) -> None:
+    text = with_host_options(None, ("acs-override=downstream",))
+    assert text is not None
+    (found,) = findings(with_override(guide).with_file(PATH, text), "acs-asserted")
+    assert (found.level, found.blocks) == (Level.WARN, False)

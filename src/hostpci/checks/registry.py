@@ -44,6 +44,7 @@ CHECKS: tuple[Check, ...] = (
     elsewhere.check_elsewhere,
     device.check_group,
     risks.check_group_strangers,
+    risks.check_asserted_isolation,
     device.check_reserved_regions,
     risks.check_host_use,
     risks.check_processor_slot,

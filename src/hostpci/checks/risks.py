@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from ..model.cmdline import last_value
 from ..model.facts import Facts
 from ..model.finding import Finding, Level
 from ..model.pci import PciFunction, UseKind
@@ -17,6 +18,7 @@ from .say import fails, holds, unknown, unread
 _DEVICES = "/sys/bus/pci/devices"
 _STORAGE, _NETWORK, _USB = 0x01, 0x02, 0x0C03
 _CRYPTO = 0x1080
+_OPTION = "acs-override"
 _DISK_SOURCES = ("/proc/self/mounts", "/proc/swaps", "/sys/class/block")
 _NET_SOURCES = ("/sys/class/net", "/proc/net/route")
 
@@ -125,4 +127,19 @@ def check_processor_slot(facts: Facts, slot: str) -> Iterator[Finding]:
         yield fails(
             "slot-of-processor", Level.WARN, slot, *(each.address for each in others),
             others=str(len(others)), usb=str(usb),
+        )  # fmt: skip
+
+
+def check_asserted_isolation(facts: Facts, slot: str) -> Iterator[Finding]:
+    """With the override a group says what the command line says, not what the hardware does.
+
+    Only Proxmox's kernels carry the patch; others take the word for a module's and ignore it. Who
+    chose the option of this host has said already that it is meant.
+    """
+    value = last_value(facts.kernel.command_line, "pcie_acs_override")
+    if value and "-pve" in facts.kernel.release and facts.inventory.of_slot(slot):
+        chosen = any(each.partition("=")[0] == _OPTION for each in facts.claims.host_options)
+        yield fails(
+            "acs-asserted", Level.WARN if chosen else Level.FAIL, slot,
+            f"pcie_acs_override={value}", consent="" if chosen else Risk.ACS_ASSERTED,
         )  # fmt: skip

@@ -24,7 +24,9 @@ TEXTS: dict[str, str] = {
     "finding.group-shared.holds": "shares IOMMU group {group} with the slot and is claimed too: {device}",
     "finding.group-shared.fails": "shares IOMMU group {group} with the slot: {device} would leave the host with it when the virtual machine starts",
     "finding.group-shared.unknown": "shares the slot's IOMMU group, and what the host has on it could not be read: {device} might carry its disk or its network",
-    "finding.group-shared.remedy": "put the card in another slot of the board, best one wired to the processor, or update the firmware",
+    "finding.group-shared.remedy": "put the card in another slot of the board, best one wired to the processor, or update the firmware; what may go is best claimed too, then it goes at boot and not when the machine starts",
+    "finding.acs-asserted.fails": "its IOMMU group is only asserted: an override on the kernel command line says that devices are isolated, the hardware does not",
+    "finding.acs-asserted.remedy": "take the word out, reboot, and look at the real groups",
     # what the host uses
     "finding.host-needs-it.fails": "the host itself depends on it",
     "finding.host-needs-it.unknown": "what the host has on it could not be read: it might carry its disk or its network",
