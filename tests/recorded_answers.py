@@ -41,12 +41,12 @@ def _answer(host: recorded_hosts.BuiltHost, ask: dict[str, Any]) -> dict[str, An
 
 def _about_slot(host: recorded_hosts.BuiltHost, ask: dict[str, Any]) -> dict[str, Any]:
     facts, slot = host.facts(), parse_slot(ask["address"])
-    said: dict[str, Any] = {
-        "findings": [_finding(each) for each in run_checks(facts, slot).findings]
-    }
-    said["claim"] = _claim(facts, slot, tuple(ask.get("accept", ())))
+    accept = tuple(ask.get("accept", ()))
+    found = run_checks(facts, slot, accept).findings
+    said: dict[str, Any] = {"findings": [_finding(each) for each in found]}
+    said["claim"] = _claim(facts, slot, accept)
     if facts.claims.of_slot(slot) is None:
-        host.claim(slot, ask.get("accept", ()), ask.get("options", ()))
+        host.claim(slot, accept, ask.get("options", ()))
     return said
 
 
