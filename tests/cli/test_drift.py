@@ -131,6 +131,14 @@ def test_the_timer_is_switched_off(tree: Path, capsys: pytest.CaptureFixture[str
     assert "on or off" in capsys.readouterr().err
 
 
+def test_nothing_of_the_timer_is_left(tree: Path) -> None:
+    before = fingerprint(str(tree))
+    root = f"--root={tree}"
+    call("check", "--drift", "--timer", "on", "--yes", root)
+    assert call("undo", "--yes", "--forget", root) == 0
+    assert fingerprint(str(tree)) == before
+
+
 def test_the_timer_needs_a_yes(tree: Path) -> None:
     before = fingerprint(str(tree), ("/var/lib/hostpci",))
     assert call("check", "--drift", "--timer", "on", f"--root={tree}") == 2

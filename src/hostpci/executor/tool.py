@@ -11,6 +11,7 @@ import io
 import os
 import zipfile
 from collections.abc import Iterator
+from functools import cache
 
 from ..host.files import HostFiles
 from ..model.journal import FileImage, History, RunState
@@ -69,6 +70,7 @@ def is_needed(history: History) -> bool:
     )
 
 
+@cache
 def _archive() -> bytes:
     """The bytes of the copy; of a copy that runs, the copy itself."""
     running = _PACKAGE.rpartition("/")[0]

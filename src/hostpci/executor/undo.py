@@ -18,6 +18,7 @@ from ..model.journal import (
 )
 from ..model.plan import BindStep, CommandStep, FileStep, Step
 from .apply import Announce, Machine, encoded, now, put, temporary_name
+from .baseline import remove_baseline
 from .bind import hand_back
 from .journal import KEPT, Journal
 
@@ -57,7 +58,10 @@ class Undoer:
         if obstacles and not self._skip_changed:
             paths = ", ".join(dict.fromkeys(each.path for each in obstacles))
             raise ConflictError("in-the-way", path=paths, run=obstacles[0].run)
-        return tuple(self._undo_run(run) for run in runs)
+        undone = tuple(self._undo_run(run) for run in runs)
+        if undone:
+            remove_baseline(self._files)
+        return undone
 
     def obstacles(self, runs: tuple[Run, ...]) -> Iterator[InTheWay]:
         """What somebody changed since, in the order of the undo (newest run first). Reads only.

@@ -10,7 +10,8 @@ TIMER_START = f"{_UNITS}/timers.target.d/50-hostpci-drift.conf"
 
 # What is not said on purpose: ProtectKernelModules= hides /usr/lib/modules, PrivateNetwork= shows
 # another /sys/class/net, ProtectHome= and ProtectProc= are for what others run, PrivateDevices=
-# is fine as sysfs stays. Status 3 fails the unit: that is how monitoring hears of it.
+# is fine as sysfs stays. proxmox-boot-tool status mounts what it looks at, and cannot here: what
+# is on the ESPs is then not measured. Status 3 fails the unit: that is how monitoring hears of it.
 SERVICE_TEXT = """\
 # Written by "hostpci check --drift --timer on", removed by "--timer off" or "hostpci undo".
 [Unit]

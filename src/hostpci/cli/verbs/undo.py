@@ -53,7 +53,6 @@ def _is_left_behind(context: Context) -> bool:
 
 
 def _undo(context: Context, machine: Machine) -> int:
-    from ...executor.baseline import remove_baseline
     from ...executor.journal import Journal
     from ...executor.undo import Undoer
 
@@ -70,8 +69,6 @@ def _undo(context: Context, machine: Machine) -> int:
     facts = context.facts_without_claims()
     _rebuild_stale(context, machine, facts)
     Journal(machine.files).drop_copies()
-    if undone:
-        remove_baseline(machine.files)
     _stop_timer(context, machine, undone)
     waiting = _give_back(context, machine, facts)
     if context.args.forget:
@@ -84,7 +81,10 @@ def _undo(context: Context, machine: Machine) -> int:
 
 
 def _stop_timer(context: Context, machine: Machine, undone: tuple[Run, ...]) -> None:
-    """systemd keeps a unit whose file is gone until it is told."""
+    """systemd keeps a unit whose file is gone until it is told; then nothing needs our copy."""
+    from ...executor.journal import Journal
+    from ...executor.tool import drop_tool
+
     steps = [step for each in undone for step in each.begin.plan.steps]
     if machine.is_live and any(isinstance(step, FileStep) and step.path == TIMER for step in steps):
         for argv in (["systemctl", "stop", TIMER_NAME], ["systemctl", "daemon-reload"]):
@@ -92,6 +92,7 @@ def _stop_timer(context: Context, machine: Machine, undone: tuple[Run, ...]) -> 
                 machine.runner.run(argv, timeout_s=_SYSTEMCTL_TIMEOUT_S)
             except EnvironmentFault as fault:
                 context.tell("undo.systemd", command=" ".join(argv), reason=str(fault))
+    drop_tool(machine.files, Journal(machine.files).history())
 
 
 def _chosen(context: Context) -> History:
