@@ -16,7 +16,6 @@ SERVICE_TEXT = """\
 # Written by "hostpci check --drift --timer on", removed by "--timer off" or "hostpci undo".
 [Unit]
 Description=Has anything changed since hostpci last set up PCI passthrough?
-ConditionPathExists={tool}
 
 [Service]
 Type=oneshot

@@ -39,7 +39,7 @@ def timer_plan(
 
 
 def _units(command: tuple[str, ...]) -> dict[str, str | None]:
-    service = SERVICE_TEXT.format(command=" ".join(command), tool=command[-1])
+    service = SERVICE_TEXT.format(command=" ".join(command))
     return {SERVICE: service, TIMER: TIMER_TEXT, TIMER_START: START_TEXT}
 
 
