@@ -53,16 +53,21 @@ def torn(fuse: Fuse, write: Callable[[int, Any], int]) -> Callable[[int, Any], i
 def run_and_die(moment: int, words: Sequence[str]) -> int:
     """Run one command line in a child that dies at ``moment``; return its exit code.
 
-    Negative: the signal that ended it. A fork, not a new interpreter: the same disk, far sooner.
+    Negative: the signal that ended it.
     """
+    return call_and_die(moment, lambda: main(words))
+
+
+def call_and_die(moment: int, work: Callable[[], int]) -> int:
+    """As ``run_and_die``, for any work. A fork, not a new interpreter: the same disk, sooner."""
     pid = os.fork()
     if pid == 0:
-        _child(moment, words)
+        _child(moment, work)
     _, status = os.waitpid(pid, 0)
     return os.waitstatus_to_exitcode(status)
 
 
-def _child(moment: int, words: Sequence[str]) -> NoReturn:
+def _child(moment: int, work: Callable[[], int]) -> NoReturn:
     code = 1
     try:
         quiet = os.open(os.devnull, os.O_RDWR)
@@ -72,6 +77,6 @@ def _child(moment: int, words: Sequence[str]) -> NoReturn:
         for name in ("fsync", "rename", "unlink", "mkdir", "rmdir", "ftruncate"):
             setattr(os, name, around(fuse, getattr(os, name)))
         os.write = torn(fuse, os.write)
-        code = main(words)
+        code = work()
     finally:
         os._exit(code)

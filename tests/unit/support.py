@@ -14,7 +14,7 @@ from hostpci.model.facts import Facts
 from hostpci.model.finding import Finding
 from hostpci.model.network import LINK_NAME, LINKS_DIRECTORY
 from hostpci.model.pci import Identity
-from hostpci.model.plan import BindStep, CommandStep, FileStep, Plan, Step
+from hostpci.model.plan import BindStep, CommandStep, FileStep, Plan, RefreshStep, Step
 from hostpci.model.rule import RULE_NAME, RULES_DIRECTORY, rule_path, rule_text
 
 from ..hosts import DEVICES, SLOT, RecordedHost
@@ -111,6 +111,8 @@ def _carry_out(host: RecordedHost, step: Step) -> None:
         case CommandStep():
             if step.argv[0] == "update-initramfs":
                 _rebuild(host, step.argv[-1])
+        case RefreshStep():
+            pass
         case BindStep():
             reserved(host, step.address, "vfio-pci")
 

@@ -22,6 +22,7 @@ from hostpci.i18n import Catalog, all_texts, choose_language
 from hostpci.model.journal import RunState
 from hostpci.model.pci import UseKind
 from hostpci.model.risk import Risk
+from hostpci.planner.commandline import EDIT_FINDINGS
 
 SOURCE = Path(hostpci.__file__).parent
 EN, ZH = all_texts("en"), all_texts("zh_CN")
@@ -99,6 +100,8 @@ def said_findings() -> Iterator[Said]:
         yield Said(f"known-bad-kernel-{row.code}.fails", params, "known_bad")
     for doubt in DOUBTS:
         yield Said(f"loader-{doubt}.fails", frozenset({"subject"}), "checks/loader.py:DOUBTS")
+    for code in EDIT_FINDINGS:
+        yield Said(f"{code}.fails", frozenset({"subject"}), "planner/commandline.py")
     for code in ESP_PROBLEMS:
         params = frozenset({"subject", "loaders"})
         yield Said(f"{code}.fails", params, "checks/loader.py:ESP_PROBLEMS")
@@ -127,7 +130,7 @@ def said_texts() -> Iterator[Said]:
 def step_codes() -> set[str]:
     found = set()
     for called, node, _ in calls():
-        if called in {"FileStep", "CommandStep", "BindStep"}:
+        if called in {"FileStep", "CommandStep", "RefreshStep", "BindStep"}:
             given = {each.arg: each.value for each in node.keywords}
             code = given["code"]
             assert isinstance(code, ast.Constant)

@@ -13,7 +13,7 @@ from hostpci.model.rule import rule_path, rule_text
 from hostpci.planner.plan import make_plan, stale_images, why_not_now
 
 from ..hosts import AUDIO, DEVICES, SLOT, VGA, RecordedHost
-from ..loaders import systemd_boot_on_esp, with_efi
+from ..loaders import grub_on_esp, systemd_boot_on_esp, with_efi, with_esps
 from .support import (
     carry_out,
     claim_of,
@@ -435,7 +435,6 @@ def with_no_loader(host: RecordedHost) -> RecordedHost:
 @pytest.mark.parametrize(
     ("change", "loader"),
     [
-        (systemd_boot_on_esp, Loader.SYSTEMD_BOOT_ON_ESP),
         (with_systemd_boot, Loader.SYSTEMD_BOOT),
         (with_no_loader, Loader.UNKNOWN),
     ],
@@ -494,19 +493,35 @@ def test_a_host_that_claims_nothing_is_never_refused(guide: RecordedHost) -> Non
 # what is not thought of yet
 
 
-def test_a_rebuild_on_a_proxmox_boot_tool_host_is_not_planned_as_if_only_boot_changed(
+@pytest.mark.parametrize("make", [systemd_boot_on_esp, grub_on_esp])
+def test_an_image_that_is_booted_from_copies_is_rebuilt_and_then_copied(
+    guide: RecordedHost, make: object
+) -> None:
+    """The kernel boots the copy on the ESP, and a hook of proxmox-kernel-helper may have failed."""
+    assert callable(make)
+    make(claimed(guide)).with_modules_in_initramfs(NOUVEAU)
+    assert step_codes(plan_of(guide)) == ["rule-write", "initramfs-rebuild", "esp-refresh"]
+    with_esps(guide, {}, missing=["AAAA-1111"])
+    assert codes(plan_of(guide).refusals) == ["esp-none"]
+
+
+@pytest.mark.parametrize("make", [systemd_boot_on_esp, grub_on_esp])
+def test_a_claim_alone_touches_no_boot_partition(guide: RecordedHost, make: object) -> None:
+    assert callable(make)
+    make(claimed(guide))
+    assert step_codes(plan_of(guide)) == ["rule-write"]
+
+
+def test_an_image_that_systemd_boot_boots_from_its_own_copy_is_refused(
     guide: RecordedHost,
 ) -> None:
-    """The kernel boots the copy on the ESP, kept in step by a hook of proxmox-kernel-helper."""
-    systemd_boot_on_esp(claimed(guide)).with_modules_in_initramfs(NOUVEAU)
-    plan = plan_of(guide)
-    rebuilds = [step for step in plan.steps if step.code == "initramfs-rebuild"]
-    refreshes = [
-        step
-        for step in plan.steps
-        if isinstance(step, CommandStep) and "proxmox-boot-tool" in step.argv
-    ]
-    assert plan.refusals or not rebuilds or refreshes
+    with_systemd_boot(claimed(guide)).with_modules_in_initramfs(NOUVEAU)
+    assert codes(plan_of(guide).refusals) == ["loader-boots-copies"]
+
+
+def test_the_word_of_an_intel_host_goes_through_its_boot_partitions(guide: RecordedHost) -> None:
+    systemd_boot_on_esp(claimed_intel(guide))
+    assert step_codes(plan_of(guide)) == ["rule-write", "cmdline-words", "esp-refresh"]
 
 
 def test_a_word_with_more_values_is_not_added_a_second_time(guide: RecordedHost) -> None:

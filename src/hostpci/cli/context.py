@@ -104,13 +104,24 @@ class Context:
     def facts(self) -> Facts:
         from ..facts.collect import collect
 
-        return collect(self.root(), self.runner())
+        return collect(self.root(), self.runner(), history=self._readable_history)
 
     def facts_without_claims(self) -> Facts:
         """For undo, which must work whatever has become of the claims file."""
         from ..facts.collect import collect
 
-        return collect(self.root(), self.runner(), with_claims=False)
+        return collect(
+            self.root(), self.runner(), with_claims=False, history=self._readable_history
+        )
+
+    def _readable_history(self) -> History:
+        """None of it where it may not be read, or is damaged: whoever needs it will say so."""
+        from ..model.journal import History as HistoryModel
+
+        try:
+            return self.history()
+        except ToolError:
+            return HistoryModel(runs=())
 
     def history(self) -> History:
         if self.option("host"):

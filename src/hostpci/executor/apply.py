@@ -19,8 +19,9 @@ from ..host.files import HostFiles
 from ..host.runner import Runner
 from ..model.journal import Applied, Begin, Done, Failed, FileImage, Intent, Run
 from ..model.pci import VFIO
-from ..model.plan import BindStep, CommandStep, FileStep, Plan, Step
+from ..model.plan import BindStep, CommandStep, FileStep, Plan, RefreshStep, Step
 from .bind import bind_to_vfio, driver_of, identity_of, override_of
+from .esp import BootPartitions
 from .journal import HOME, KEPT, Journal
 
 _COMMAND_TIMEOUT_S = 3600
@@ -99,6 +100,8 @@ class Executor:
                 return self._write(run, index, step)
             case CommandStep():
                 return self._command(run, index, step)
+            case RefreshStep():
+                return self._refresh(run, index, step)
             case BindStep():
                 return self._bind(run, index, step)
 
@@ -121,7 +124,7 @@ class Executor:
             created_directories=missing or (earlier.created_directories if earlier else ()),
         )
         run = self._journal.add(run, intent)
-        put(self._files, step.path, step.after, intent.temporary, _like(before, step.mode))
+        put(self._files, step.path, encoded(step.after), intent.temporary, _like(before, step.mode))
         return self._journal.add(run, Done(step=index, after=(self._files.image(step.path),)))
 
     def _command(self, run: Run, index: int, step: CommandStep) -> Run:
@@ -135,6 +138,15 @@ class Executor:
             self._journal.add(run, Failed(step=index, after=self._images(step)))
             raise
         return self._journal.add(run, Done(step=index, after=self._images(step)))
+
+    def _refresh(self, run: Run, index: int, step: RefreshStep) -> Run:
+        """A second attempt does all of it again: half of it proves nothing."""
+        intent = Intent(step=index, temporary=temporary_name(), boot_id=self._machine.boot_id)
+        partitions = BootPartitions(self._files, self._machine.runner, intent.temporary)
+        partitions.tidy_up(run, index)
+        run = self._journal.add(run, intent)
+        partitions.refresh(step)
+        return self._journal.add(run, Done(step=index))
 
     def _images(self, step: CommandStep) -> tuple[FileImage, ...]:
         return tuple(self._files.image(path) for path in step.touches)
@@ -208,10 +220,12 @@ def _ours(path: str, mode: int) -> FileImage:
     return FileImage(path=path, sha256=None, mode=mode, owner=os.geteuid(), group=os.getegid())
 
 
-def put(files: HostFiles, path: str, text: str | None, temporary: str, like: FileImage) -> None:
-    """Make ``path`` hold ``text``, or not exist."""
-    if text is None:
+def put(
+    files: HostFiles, path: str, content: bytes | None, temporary: str, like: FileImage
+) -> None:
+    """Make ``path`` hold ``content``, or not exist."""
+    if content is None:
         files.remove(path)
     else:
         files.make_directories(path.rpartition("/")[0])
-        files.replace(path, (text.encode("utf-8"),), temporary=temporary, like=like)
+        files.replace(path, (content,), temporary=temporary, like=like)

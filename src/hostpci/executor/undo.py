@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ..errors import ConflictError, EnvironmentFault
 from ..model.journal import (
@@ -16,10 +16,12 @@ from ..model.journal import (
     UndoIntent,
     Undone,
 )
-from ..model.plan import BindStep, CommandStep, FileStep, Step
+from ..model.plan import BindStep, CommandStep, FileStep, RefreshStep, Step
+from ..model.words import add_words, split_words, take_words
 from .apply import Announce, Machine, encoded, now, put, temporary_name
 from .baseline import remove_baseline
 from .bind import hand_back
+from .esp import BootPartitions
 from .journal import KEPT, Journal
 
 _COMMAND_TIMEOUT_S = 3600
@@ -75,10 +77,11 @@ class Undoer:
                     continue
                 if step.path not in holds:
                     holds[step.path] = self._content(step.path)
-                if holds[step.path] not in (encoded(step.after), encoded(step.before)):
+                back = taken_back(step, holds[step.path])
+                if back is None:
                     yield InTheWay(run=run.number, path=step.path)
                 else:
-                    holds[step.path] = encoded(step.before)
+                    holds[step.path] = back.content
 
     def _content(self, path: str) -> bytes | None:
         """Content of a file, None if absent; a link or directory there is somebody's change."""
@@ -98,11 +101,14 @@ class Undoer:
             if self._announce:
                 self._announce("undo", len(steps) - index, len(steps), steps[index])
             run = self._undo_step(run, index, steps[index], run_again)
-        for index in run_again:
+        for index in sorted(run_again):
             run = self._run_again(run, index)
         return self._journal.add(run, Undone(finished=now()))
 
     def _undo_step(self, run: Run, index: int, step: Step, run_again: list[int]) -> Run:
+        if isinstance(step, RefreshStep):
+            run_again.append(index)
+            return run
         intent = run.intent(index)
         assert intent is not None  # noqa: S101  (_is_open)
         match step:
@@ -116,27 +122,51 @@ class Undoer:
     def _run_again(self, run: Run, index: int) -> Run:
         """The host rewrote the command's files since: let it write them without us in it."""
         step = run.begin.plan.steps[index]
+        if isinstance(step, RefreshStep):
+            return self._refresh_again(run, index, step)
         assert isinstance(step, CommandStep)  # noqa: S101
         self._machine.runner.run(step.argv, timeout_s=_COMMAND_TIMEOUT_S)
         return self._journal.add(run, StepUndone(step=index))
 
+    def _refresh_again(self, run: Run, index: int, step: RefreshStep) -> Run:
+        """Our files are as they were: let the boot partitions follow, and see that they did."""
+        entry = UndoIntent(step=index, temporary=temporary_name())
+        partitions = BootPartitions(self._files, self._machine.runner, entry.temporary)
+        partitions.tidy_up(run, index)
+        run = self._journal.add(run, entry)
+        partitions.refresh(replace(step, words=step.gone, gone=step.words, releases=()))
+        return self._journal.add(run, StepUndone(step=index))
+
     def _undo_file(self, run: Run, index: int, step: FileStep, intent: Intent) -> Run:
         found = self._content(step.path)
-        kept: tuple[str, ...] = ()
-        if found not in (encoded(step.after), encoded(step.before)):
-            kept = (step.path,)
-        else:
+        back = self._without_our_words(step, taken_back(step, found))
+        kept = (step.path,) if back is None else ()
+        if back is not None:
             self._remove_temporaries(run, index, step.path)
-            if found != encoded(step.before):
+            if found != back.content:
                 entry = UndoIntent(step=index, temporary=temporary_name())
                 run = self._journal.add(run, entry)
-                put(self._files, step.path, step.before, entry.temporary, intent.before[0])
+                like = self._files.image(step.path) if back.is_merged else intent.before[0]
+                put(self._files, step.path, back.content, entry.temporary, like)
         made = dict.fromkeys(
             path for attempt in run.intents(index) for path in attempt.created_directories
         )
         for created in sorted(made, key=len, reverse=True):
             self._files.remove_directory_if_empty(created)
-        return self._journal.add(run, StepUndone(step=index, kept=kept))
+        merged = (step.path,) if back is not None and back.is_merged else ()
+        return self._journal.add(run, StepUndone(step=index, kept=kept, merged=merged))
+
+    def _without_our_words(self, step: FileStep, back: TakenBack | None) -> TakenBack | None:
+        """A command line that we made is kept, without our words, while they run.
+
+        Without the file proxmox-boot-tool falls back to /proc/cmdline and would make them last.
+        """
+        if back is None or back.content is not None or not step.adds or step.after is None:
+            return back
+        running = split_words((self._content("/proc/cmdline") or b"").decode("utf-8", "replace"))
+        if not set(step.adds) & set(running):
+            return back
+        return TakenBack(content=encoded(take_words(step.after, step.adds)), is_merged=True)
 
     def _remove_temporaries(self, run: Run, index: int, path: str) -> None:
         """Remove what any attempt at this step may have left beside the file."""
@@ -207,5 +237,40 @@ class Undoer:
 
 
 def _is_open(run: Run, index: int) -> bool:
-    """True for a step that was begun and not yet taken back."""
-    return run.intent(index) is not None and not run.is_step_undone(index)
+    """True for a step that was begun and not yet taken back.
+
+    The boot partitions may have copies of what any earlier step did: the host's own hooks
+    refresh them too, when an initramfs is rebuilt.
+    """
+    begun = [run.intent(index)]
+    if isinstance(run.begin.plan.steps[index], RefreshStep):
+        begun = [run.intent(earlier) for earlier in range(index + 1)]
+    return any(begun) and not run.is_step_undone(index)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TakenBack:
+    """What a file holds once a step is taken back; ``is_merged``: with somebody's change in it."""
+
+    content: bytes | None
+    is_merged: bool = False
+
+
+def taken_back(step: FileStep, found: bytes | None) -> TakenBack | None:
+    """None if what is there is neither ours nor what was before: somebody's change.
+
+    Of a command line only our words are taken back then; the line was changed, not replaced.
+    """
+    if found in (encoded(step.after), encoded(step.before)):
+        return TakenBack(content=encoded(step.before))
+    if not (step.adds or step.takes) or found == _FOREIGN:
+        return None
+    if found is None:
+        return TakenBack(content=None)
+    try:
+        text = found.decode("utf-8")
+    except UnicodeDecodeError:
+        return None
+    return TakenBack(
+        content=encoded(add_words(take_words(text, step.adds), step.takes)), is_merged=True
+    )

@@ -19,11 +19,24 @@ from .state import read_state
 from .system import read_cpu, read_iommu, read_kernel, read_platform
 from .usage import read_other_inputs
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
-def collect(root: Root, runner: Runner, *, with_claims: bool = True) -> Facts:
+    from ..model.journal import History
+
+
+def collect(
+    root: Root,
+    runner: Runner,
+    *,
+    with_claims: bool = True,
+    history: Callable[[], History] | None = None,
+) -> Facts:
     """Everything that checks and plans rest on. Raises CorruptError for unreadable claims.
 
     Without claims nothing is compared with what we would write, so our files may hold anything.
+    ``history`` reads the journal: it is asked whose words are in a line that everybody edits.
     """
     look = Look(root)
     settings = read_settings(look)
@@ -33,7 +46,7 @@ def collect(root: Root, runner: Runner, *, with_claims: bool = True) -> Facts:
         iommu=read_iommu(look),
         cpu=read_cpu(look),
         kernel=read_kernel(look),
-        loader=read_loader(look, runner),
+        loader=read_loader(look, runner, history),
         images=read_images(look, runner),
         rules=read_rules(look, strict=with_claims),
         grub_dropin=look.own_text(GRUB_DROPIN) if with_claims else look.raw(GRUB_DROPIN),

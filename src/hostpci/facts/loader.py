@@ -20,6 +20,12 @@ from ..model.words import first_line, split_words
 from .look import Look
 from .settings import GRUB_DROPIN
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ..model.journal import History
+
 GRUB_CONFIG = "/boot/grub/grub.cfg"
 KERNEL_CMDLINE = "/etc/kernel/cmdline"
 ESP_LIST = "/etc/kernel/proxmox-boot-uuids"
@@ -69,8 +75,13 @@ class _Traces:
         return any(loader in each.loaders for each in known) if known else None
 
 
-def read_loader(look: Look, runner: Runner) -> LoaderFacts:
-    """Everything about the loader. What could not be read is noted by ``look``."""
+def read_loader(
+    look: Look, runner: Runner, history: Callable[[], History] | None = None
+) -> LoaderFacts:
+    """Everything about the loader. What could not be read is noted by ``look``.
+
+    ``history`` is asked only where our words stand in a line that is not ours alone.
+    """
     traces = _traces(look, runner)
     loader, doubt = _decide(traces)
     default = _default_entry(look)
@@ -78,6 +89,9 @@ def read_loader(look: Look, runner: Runner) -> LoaderFacts:
     pinned, next_boot = look.text(_PIN) or None, look.text(_NEXT_BOOT_PIN) or None
     one_shot, why_one_shot = _one_shot(look, loader)
     cmdline = look.raw(KERNEL_CMDLINE)
+    own_words: tuple[str, ...] = ()
+    if history and loader is Loader.SYSTEMD_BOOT_ON_ESP:
+        own_words = history().own_words(KERNEL_CMDLINE)
     return LoaderFacts(
         loader=loader,
         firmware="UEFI" if traces.efi else "BIOS",
@@ -93,6 +107,7 @@ def read_loader(look: Look, runner: Runner) -> LoaderFacts:
         persisted=entry.words if entry else None,
         kernel_cmdline=cmdline,
         grub_files=tuple(_grub_files(look)),
+        own_words=own_words,
         one_shot=one_shot,
     )  # fmt: skip
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import ClassVar
 
-from .plan import Plan
+from .plan import FileStep, Plan
 
 
 class RunState(StrEnum):
@@ -96,13 +96,15 @@ class UndoIntent:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepUndone:
     """``kept``: what was left as it is: paths that somebody changed since, or a function that
-    no host driver took back.
+    no host driver took back. ``merged``: files that somebody changed since, and of which only
+    our own words were taken out.
     """
 
     KIND: ClassVar[str] = "step-undone"
 
     step: int
     kept: tuple[str, ...] = ()
+    merged: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -160,6 +162,12 @@ class Run:
         steps = (each for each in self.entries if isinstance(each, StepUndone))
         return tuple(dict.fromkeys(path for each in steps for path in each.kept))
 
+    @property
+    def merged(self) -> tuple[str, ...]:
+        """Files of which an undo took out only our words."""
+        steps = (each for each in self.entries if isinstance(each, StepUndone))
+        return tuple(dict.fromkeys(path for each in steps for path in each.merged))
+
     def done(self, step: int) -> Done | None:
         found = [each for each in self.entries if isinstance(each, Done) and each.step == step]
         return found[-1] if found else None
@@ -171,3 +179,13 @@ class Run:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class History:
     runs: tuple[Run, ...]
+
+    def own_words(self, path: str) -> tuple[str, ...]:
+        """The words that runs put into a command line at ``path``, and that none took out."""
+        own: list[str] = []
+        for run in self.runs:
+            for index, step in enumerate(run.begin.plan.steps):
+                is_in_force = run.done(index) is not None and not run.is_step_undone(index)
+                if isinstance(step, FileStep) and step.path == path and is_in_force:
+                    own = [word for word in own if word not in step.takes] + list(step.adds)
+        return tuple(dict.fromkeys(own))

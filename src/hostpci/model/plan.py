@@ -20,6 +20,8 @@ class FileStep:
     """Write (``after`` is text) or remove (``after`` is None) one file.
 
     ``before`` is the text that must be there when the step runs, None for "no such file".
+    ``adds`` and ``takes``: of a kernel command line, the words that the change is about. Should
+    somebody change the line as well, undo takes back these words and leaves the rest.
     """
 
     KIND: ClassVar[str] = "file"
@@ -29,6 +31,8 @@ class FileStep:
     before: str | None
     after: str | None
     mode: int = 0o644
+    adds: tuple[str, ...] = ()
+    takes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +50,25 @@ class CommandStep:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RefreshStep:
+    """Let ``argv`` copy kernels and command lines to the boot partitions, and read them back.
+
+    One step, for one is worth nothing without the other: proxmox-boot-tool exits with 0 when it
+    has skipped a partition. Every entry must have ``words`` and none of ``gone``; every kernel
+    of ``releases`` must have an entry; what was copied must be what lies in /boot. Undo does
+    the same the other way round, once our files are gone.
+    """
+
+    KIND: ClassVar[str] = "refresh"
+
+    code: str
+    argv: tuple[str, ...]
+    words: tuple[str, ...] = ()
+    gone: tuple[str, ...] = ()
+    releases: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BindStep:
     """Move one function from ``from_driver`` (None: no driver) to vfio-pci, now.
 
@@ -60,7 +83,7 @@ class BindStep:
     from_driver: str | None
 
 
-Step = FileStep | CommandStep | BindStep
+Step = FileStep | CommandStep | RefreshStep | BindStep
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,24 +1,37 @@
 """The one way of kernel words: which of them are ours, and the steps through this host's loader.
 
-Our words stand in a file of our own where the loader is GRUB, so that nobody's line is edited.
-Pure: facts in, steps out.
+Where the loader is GRUB our words stand in a file of our own, so that nobody's line is edited.
+systemd-boot under proxmox-boot-tool has one line for all; the journal knows which words in it are
+ours. Pure: facts in, steps out.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
+from ..checks.loader import esp_problem
 from ..checks.say import fails
-from ..facts.loader import GRUB_CONFIG
+from ..errors import EditError
+from ..facts.loader import GRUB_CONFIG, KERNEL_CMDLINE
 from ..facts.settings import GRUB_DROPIN
-from ..model.facts import Facts, Loader
+from ..model.facts import ConfigFile, Facts, Loader
 from ..model.finding import Finding, Level
-from ..model.plan import CommandStep, FileStep, Step
-from .edits.grub import drop_in, drop_in_words
+from ..model.plan import CommandStep, FileStep, RefreshStep, Step
+from .edits import cmdline
+from .edits.grub import DEFAULT, drop_in, drop_in_words, effective, effective_words
+
+_GRUB = (Loader.GRUB, Loader.GRUB_ON_ESP)
+# EditError.code -> a finding of the same code: what cannot be understood is not edited
+EDIT_FINDINGS = (
+    "edit-shell", "edit-grub-computed", "edit-cmdline-root", "edit-cmdline-comment",
+)  # fmt: skip
 
 
 def own_words(facts: Facts) -> tuple[str, ...]:
     """The words that we have put there for the next boots, as the files say now."""
+    if facts.loader.loader is Loader.SYSTEMD_BOOT_ON_ESP:
+        present = cmdline.words_in(facts.loader.kernel_cmdline)
+        return tuple(word for word in facts.loader.own_words if word in present)
     return drop_in_words(facts.grub_dropin) or ()
 
 
@@ -28,35 +41,146 @@ def command_line_steps(facts: Facts, add: tuple[str, ...]) -> tuple[Step, ...]:
     A word that the host's own files give already is not added a second time. No steps if all is
     so already, and none where this host's loader is not edited (``command_line_refusals``).
     """
-    if facts.loader.loader is Loader.GRUB:
-        return tuple(_grub_steps(facts, add))
+    edits = word_edits(facts, add)
+    return (*edits, *loader_update(facts, edits)) if edits else ()
+
+
+def word_edits(facts: Facts, add: tuple[str, ...]) -> tuple[FileStep, ...]:
+    """The edit of a file alone, without what makes the loader see it."""
+    try:
+        if facts.loader.loader in _GRUB:
+            return tuple(_grub_edit(facts, add))
+        if facts.loader.loader is Loader.SYSTEMD_BOOT_ON_ESP:
+            return tuple(_cmdline_edit(facts, add))
+    except EditError:
+        return ()
+    return ()
+
+
+def loader_update(facts: Facts, edits: tuple[FileStep, ...] = ()) -> tuple[Step, ...]:
+    """What the loader must be told after ``edits``, or after an initramfs was rebuilt.
+
+    Boot partitions have copies of everything, GRUB on the root file system reads it there.
+    """
+    if facts.loader.is_on_esp:
+        release = facts.loader.next_release
+        return (
+            RefreshStep(
+                code="esp-refresh",
+                argv=("proxmox-boot-tool", "refresh"),
+                words=tuple(word for each in edits for word in each.adds),
+                gone=tuple(word for each in edits for word in each.takes),
+                releases=() if release is None else (release,),
+            ),
+        )
+    if facts.loader.loader is Loader.GRUB and edits:
+        return (CommandStep(code="grub-update", argv=("update-grub",), touches=(GRUB_CONFIG,)),)
     return ()
 
 
 def command_line_refusals(facts: Facts, add: tuple[str, ...]) -> Iterator[Finding]:
     """Why the words cannot be put there; nothing where they are there or will be."""
     loader, evidence = facts.loader.loader, facts.loader.evidence
-    missing = [word for word in add if word not in facts.kernel.command_line]
-    if missing and loader is not Loader.GRUB:
+    missing = " ".join(word for word in add if word not in facts.kernel.command_line)
+    if loader in _GRUB or loader is Loader.SYSTEMD_BOOT_ON_ESP:
+        yield from _unreadable(facts, add)
+        if word_edits(facts, add):
+            yield from esp_refusals(facts)
+    elif missing:
         yield fails(
             "loader-unsupported", Level.FAIL, loader, *evidence, blocks=True,
-            loader=loader, words=" ".join(missing),
+            loader=loader, words=missing,
         )  # fmt: skip
 
 
-def _grub_steps(facts: Facts, add: tuple[str, ...]) -> Iterator[Step]:
+def esp_refusals(facts: Facts) -> Iterator[Finding]:
+    """Partitions that a refresh would leave as they are, though a boot may come from them."""
+    if not facts.loader.is_on_esp:
+        return
+    for esp in facts.loader.esps:
+        problem, has = esp_problem(facts.loader, esp), ", ".join(esp.loaders) or "-"
+        if problem and esp.present:
+            yield fails(problem, Level.FAIL, esp.uuid, has, blocks=True, loaders=has)
+    if not any(esp.present for esp in facts.loader.esps):
+        yield fails("esp-none", Level.FAIL, "", *facts.loader.evidence, blocks=True)
+
+
+def _unreadable(facts: Facts, add: tuple[str, ...]) -> Iterator[Finding]:
+    """What the host's files say and we cannot follow, as a finding."""
+    try:
+        edit = _grub_edit if facts.loader.loader in _GRUB else _cmdline_edit
+        tuple(edit(facts, add))
+        if facts.loader.loader in _GRUB and add:
+            yield from _overriding(facts, add)
+    except EditError as error:
+        where = f"{error.params.get('path', '')}:{error.params.get('line', 1)}"
+        yield fails(error.code, Level.FAIL, where, where, blocks=True)
+
+
+# GRUB: a file of our own
+
+
+def _grub_edit(facts: Facts, add: tuple[str, ...]) -> Iterator[FileStep]:
     present, ours = facts.grub_dropin, own_words(facts)
-    theirs = list(facts.loader.persisted or ())
-    for word in ours:
-        if word in theirs:
-            theirs.remove(word)
-    wanted = tuple(word for word in add if word not in theirs)
-    update = CommandStep(code="grub-update", argv=("update-grub",), touches=(GRUB_CONFIG,))
+    theirs = _words_of_others(facts)
+    wanted = tuple(word for word in dict.fromkeys(add) if word not in theirs)
     if wanted == ours:
         return
+    adds = tuple(word for word in wanted if word not in ours)
+    takes = tuple(word for word in ours if word not in wanted)
     if wanted:
-        text = drop_in(wanted)
-        yield FileStep(code="grub-words", path=GRUB_DROPIN, before=present, after=text)
+        yield FileStep(
+            code="grub-words", path=GRUB_DROPIN, before=present, after=drop_in(wanted),
+            adds=adds, takes=takes,
+        )  # fmt: skip
     else:
-        yield FileStep(code="grub-words-remove", path=GRUB_DROPIN, before=present, after=None)
-    yield update
+        yield FileStep(
+            code="grub-words-remove", path=GRUB_DROPIN, before=present, after=None, takes=takes
+        )
+
+
+def _words_of_others(facts: Facts) -> tuple[str, ...]:
+    """The words that GRUB's other files give; where only a shell could tell, what grub.cfg has."""
+    try:
+        return effective_words(facts.loader.grub_files)
+    except EditError:
+        left = list(facts.loader.persisted or ())
+        for word in own_words(facts):
+            if word in left:
+                left.remove(word)
+        return tuple(left)
+
+
+def _overriding(facts: Facts, add: tuple[str, ...]) -> Iterator[Finding]:
+    """A file that is sourced after ours and does not append would drop our words."""
+    later = [each for each in facts.loader.grub_files if each.path > GRUB_DROPIN]
+    before: tuple[ConfigFile, ...] = (ConfigFile(path=GRUB_DROPIN, text=drop_in(add)),)
+    for each in later:
+        before = (*before, each)
+        found = effective(before, DEFAULT).split()
+        if not set(add) <= set(found):
+            yield fails("grub-overridden", Level.FAIL, each.path, each.path, blocks=True)
+            return
+
+
+# systemd-boot under proxmox-boot-tool: the one line
+
+
+def _cmdline_edit(facts: Facts, add: tuple[str, ...]) -> Iterator[FileStep]:
+    text, ours = facts.loader.kernel_cmdline, own_words(facts)
+    theirs = [word for word in cmdline.words_in(text) if word not in ours]
+    adds = tuple(word for word in dict.fromkeys(add) if word not in (*theirs, *ours))
+    takes = tuple(word for word in ours if word not in add)
+    if not adds and not takes:
+        return
+    shorter = cmdline.take(text, takes) if text is not None and takes else text
+    after = cmdline.add(shorter, adds, facts.kernel.command_line)
+    if adds:
+        yield FileStep(
+            code="cmdline-words", path=KERNEL_CMDLINE, before=text, after=after,
+            adds=adds, takes=takes,
+        )  # fmt: skip
+    else:
+        yield FileStep(
+            code="cmdline-words-remove", path=KERNEL_CMDLINE, before=text, after=after, takes=takes
+        )

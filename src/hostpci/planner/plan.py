@@ -15,7 +15,13 @@ from ..model.knob import turned_knobs
 from ..model.pci import VFIO, PciFunction, UseKind
 from ..model.plan import BindStep, CommandStep, FileStep, Plan, Reboot
 from ..model.rule import rule_path, rule_text
-from .commandline import command_line_refusals, command_line_steps, own_words
+from .commandline import (
+    command_line_refusals,
+    esp_refusals,
+    loader_update,
+    own_words,
+    word_edits,
+)
 from .knobs import (
     has_old_options,
     is_turned,
@@ -40,14 +46,15 @@ def make_plan(facts: Facts, *, bind_now: bool = False) -> Plan:
     if refusals:
         return Plan(steps=(), refusals=refusals)
     rules = tuple(_rule_steps(facts))
-    words = command_line_steps(facts, _words(facts))
     movable = tuple(each.slot for each in facts.claims.claims if not why_not_now(facts, each))
     binds = tuple(_bind_steps(facts)) if bind_now else ()
     pending = (*_pending(facts, {each.address for each in binds}), *waiting_knobs(facts))
     reboot = bool(pending) or _iommu_waits(facts)
     files = (*rules, *knob_steps(facts), *pin_steps(facts, reboot=reboot))
+    edits, images = word_edits(facts, _words(facts)), tuple(_image_steps(facts, files))
+    update = loader_update(facts, edits) if edits or images else ()
     return Plan(
-        steps=(*files, *words, *_image_steps(facts, files), *binds),
+        steps=(*files, *edits, *images, *update, *binds),
         reboot=Reboot.ONE if reboot else Reboot.NONE,
         can_bind_now=() if bind_now else _not_yet(facts, movable),
         pending=pending,
@@ -78,9 +85,11 @@ def _loader_refusals(facts: Facts) -> Iterator[Finding]:
     loader, evidence = facts.loader.loader, facts.loader.evidence
     refused = tuple(command_line_refusals(facts, _words(facts)))
     yield from refused
-    if refused or loader is Loader.GRUB:
+    if refused or not any(_image_steps(facts, tuple(_rule_steps(facts)))):
         return
-    if any(_image_steps(facts, tuple(_rule_steps(facts)))):
+    if facts.loader.is_on_esp:
+        yield from esp_refusals(facts)
+    elif loader is not Loader.GRUB:
         yield fails(
             "loader-boots-copies", Level.FAIL, loader, *evidence, blocks=True, loader=loader
         )

@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Iterator
 
 from ..i18n import Catalog
-from ..model.plan import BindStep, CommandStep, FileStep, Plan, Reboot, Step
+from ..model.plan import BindStep, CommandStep, FileStep, Plan, Reboot, RefreshStep, Step
 from .findings import render_finding
 
 
@@ -14,7 +14,7 @@ def step_target(step: Step) -> str:
     match step:
         case FileStep():
             return step.path
-        case CommandStep():
+        case CommandStep() | RefreshStep():
             return " ".join(step.argv)
         case BindStep():
             return step.address
@@ -58,6 +58,9 @@ def diff(step: Step) -> Iterator[str]:
             yield from difflib.unified_diff(before, after, *names, lineterm="")
         case CommandStep():
             yield from (f"~ {path}" for path in step.touches)
+        case RefreshStep():
+            yield from (f"~ + {word}" for word in step.words)
+            yield from (f"~ - {word}" for word in step.gone)
         case BindStep():
             yield f"~ {step.from_driver or '-'} -> vfio-pci"
 

@@ -66,6 +66,8 @@ def _undo(context: Context, machine: Machine) -> int:
     kept = [path for each in undone for path in each.kept]
     for path in dict.fromkeys(kept):
         context.tell("undo.kept", path=path)
+    for path in dict.fromkeys(path for each in undone for path in each.merged):
+        context.tell("undo.merged", path=path)
     facts = context.facts_without_claims()
     _rebuild_stale(context, machine, facts)
     Journal(machine.files).drop_copies()

@@ -1,0 +1,204 @@
+"""A host that boots from ESPs, on a tree: what proxmox-boot-tool, mount and umount do to it.
+
+The tool is as its recorded transcripts have it: the first line alone, no entry for a kernel
+without an initramfs, a partition that it cannot use is skipped with exit code 0.
+"""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import shutil
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+from hostpci.demo.scratch import fingerprint
+from hostpci.errors import EnvironmentFault
+from hostpci.executor.apply import Machine
+from hostpci.host.files import HostFiles
+from hostpci.host.root import TreeRoot
+from hostpci.host.runner import Completed
+from hostpci.model.facts import ConfigFile
+from hostpci.planner.edits.grub import effective_words
+
+from .hosts import RecordedHost
+from .laws.hosts import FakeHostRunner
+
+OURS = ("/var/lib/hostpci",)
+ENTRY = """\
+title    Proxmox Virtual Environment
+version  {release}
+options  {line}
+linux    /EFI/proxmox/{release}/vmlinuz-{release}
+initrd   /EFI/proxmox/{release}/initrd.img-{release}
+"""
+
+
+class EspRunner(FakeHostRunner):
+    """``skips``: partitions that the tool leaves alone. ``mounts``: every mount that was made."""
+
+    def __init__(self, directory: str, esps: Path, host: RecordedHost | None = None) -> None:
+        super().__init__(directory, host)
+        self.esps = esps
+        self.skips: set[str] = set()
+        self.calls: list[tuple[str, ...]] = []
+
+    def run(
+        self,
+        argv: Sequence[str],
+        *,
+        timeout_s: float,
+        keep: Callable[[Iterable[str]], Iterable[str]] | None = None,
+    ) -> Completed:
+        self.calls.append(tuple(argv))
+        match list(argv):
+            case ["proxmox-boot-tool", "refresh"]:
+                self.refresh()
+            case ["proxmox-boot-tool", "status"]:
+                assert self._recorded is not None
+                return self._recorded.run(argv, timeout_s=timeout_s, keep=keep)
+            case ["mount", "-t", "vfat", "-o", "ro,nosuid,nodev,noexec", device, point]:
+                self._mount(device.rpartition("/")[2], self._base / point.lstrip("/"))
+            case ["umount", point]:
+                self._umount(self._base / point.lstrip("/"))
+            case _:
+                completed = super().run(argv, timeout_s=timeout_s, keep=keep)
+                if argv[0] == "update-initramfs":
+                    self.refresh()  # the hook proxmox-boot-sync
+                return completed
+        return Completed(argv=tuple(argv), code=0, stdout="", stderr="")
+
+    def _mount(self, uuid: str, point: Path) -> None:
+        assert point.stat().st_mode & 0o077 == 0
+        assert not list(point.iterdir()), "something is mounted there already"
+        (point / ".mounted").touch()
+        shutil.copytree(self.esps / uuid, point, dirs_exist_ok=True)
+
+    def _umount(self, point: Path) -> None:
+        if not (point / ".mounted").exists() and not list(point.iterdir()):
+            raise EnvironmentFault("command-failed", command="umount", status=32, reason="no")
+        for each in point.iterdir():
+            shutil.rmtree(each) if each.is_dir() else each.unlink()
+
+    # the tool
+
+    def refresh(self) -> None:
+        line = self._line()
+        if "root=" not in line:
+            raise EnvironmentFault("command-failed", command="pbt", status=1, reason="No root=")
+        uuids = (self._base / "etc/kernel/proxmox-boot-uuids").read_text().split()
+        for uuid in uuids:
+            there = (self._base / "dev/disk/by-uuid" / uuid).exists()
+            if there and uuid not in self.skips:
+                self._sync(self.esps / uuid, line)
+
+    def _line(self) -> str:
+        path = self._base / "etc/kernel/cmdline"
+        if path.exists():
+            return path.read_text().partition("\n")[0]
+        words = (self._base / "proc/cmdline").read_text().split()
+        return " ".join(word for word in words if not word.startswith("initrd="))
+
+    def _sync(self, esp: Path, line: str) -> None:
+        kernels = sorted(each.name[8:] for each in (self._base / "boot").glob("vmlinuz-*"))
+        kernels = [each for each in kernels if (self._base / f"boot/initrd.img-{each}").exists()]
+        if (esp / "grub").is_dir():
+            self._sync_grub(esp, kernels)
+        else:
+            self._sync_systemd_boot(esp, kernels, line)
+
+    def _sync_systemd_boot(self, esp: Path, kernels: list[str], line: str) -> None:
+        entries = esp / "loader/entries"
+        entries.mkdir(parents=True, exist_ok=True)
+        for release in kernels:
+            self._copy(release, esp / "EFI/proxmox" / release)
+            text = ENTRY.format(release=release, line=line)
+            (entries / f"proxmox-{release}.conf").write_text(text)
+
+    def _sync_grub(self, esp: Path, kernels: list[str]) -> None:
+        entries = []
+        for release in kernels:
+            self._copy(release, esp)
+            entries.append(
+                f"menuentry 'PVE {release}' $menuentry_id_option 'gnulinux-{release}' {{\n"
+                f"\tlinux\t/vmlinuz-{release} root=ZFS=/x ro {' '.join(self.grub_words())}\n"
+                f"\tinitrd\t/initrd.img-{release}\n}}\n"
+            )
+        (esp / "grub/grub.cfg").write_text('set default="0"\n' + "".join(entries))
+
+    def grub_words(self) -> tuple[str, ...]:
+        paths = [
+            self._base / "etc/default/grub",
+            *sorted((self._base / "etc/default/grub.d").glob("*.cfg")),
+        ]
+        return effective_words(
+            [ConfigFile(path=str(each), text=each.read_text()) for each in paths]
+        )
+
+    def _copy(self, release: str, target: Path) -> None:
+        target.mkdir(parents=True, exist_ok=True)
+        for name in (f"vmlinuz-{release}", f"initrd.img-{release}"):
+            (target / name).write_bytes((self._base / "boot" / name).read_bytes())
+
+
+class EspHost:
+    """A laid-out host with its ESPs beside it, filled as a first refresh leaves them."""
+
+    def __init__(self, directory: Path, host: RecordedHost, *uuids: str) -> None:
+        self.tree, self.esps = directory / "tree", directory / "esps"
+        self.root: TreeRoot = host.tree(self.tree)
+        (self.tree / "run").mkdir(exist_ok=True)
+        if host.data["exists"].get("/sys/firmware/efi"):
+            efi = self.tree / "sys/firmware/efi"
+            if efi.is_file():  # known only to exist
+                efi.unlink()
+            efi.mkdir(parents=True, exist_ok=True)
+        self._fill_boot(host)
+        is_grub = "grub" in "".join(c["stdout"] for c in host.data["commands"][-1:])
+        for uuid in uuids:
+            (self.esps / uuid / ("grub" if is_grub else "loader")).mkdir(parents=True)
+            if is_grub:
+                (self.esps / uuid / "EFI/proxmox").mkdir(parents=True)
+                (self.esps / uuid / "EFI/proxmox/grubx64.efi").touch()
+        self.runner = EspRunner(str(self.tree), self.esps, host)
+        self.runner.refresh()
+
+    def copied(self, directory: Path) -> EspHost:
+        """The same host on another disk."""
+        other = copy.copy(self)
+        other.tree, other.esps = directory / "tree", directory / "esps"
+        shutil.copytree(self.tree, other.tree, symlinks=True)
+        shutil.copytree(self.esps, other.esps)
+        other.root = TreeRoot(str(other.tree))
+        other.runner = EspRunner(str(other.tree), other.esps)
+        return other
+
+    def _fill_boot(self, host: RecordedHost) -> None:
+        for name in (f"vmlinuz-{host.release}", f"initrd.img-{host.release}"):
+            path = self.tree / "boot" / name
+            if path.is_dir():  # known by name only
+                path.rmdir()
+            path.write_text(f"{name} as installed")
+
+    @property
+    def machine(self) -> Machine:
+        files = HostFiles(str(self.tree))
+        return Machine(files=files, runner=self.runner, is_live=False, boot_id="one")
+
+    def root_print(self) -> dict[str, str]:
+        return fingerprint(str(self.tree), OURS)
+
+    def esp_print(self) -> dict[str, str]:
+        return {
+            str(each.relative_to(self.esps)): hashlib.sha256(each.read_bytes()).hexdigest()
+            for each in sorted(self.esps.rglob("*"))
+            if each.is_file()
+        }
+
+    def file(self, path: str) -> Path:
+        return self.tree / path.lstrip("/")
+
+    def options(self, uuid: str) -> list[str]:
+        """What each entry on a partition would boot with."""
+        entries = sorted((self.esps / uuid / "loader/entries").glob("*.conf"))
+        return [each.read_text().splitlines()[2].removeprefix("options  ") for each in entries]
