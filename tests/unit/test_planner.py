@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from hostpci.checks.registry import run_checks
+from hostpci.facts.claims import PATH as CLAIMS
 from hostpci.facts.loader import GRUB_CONFIG
 from hostpci.facts.settings import GRUB_DROPIN
 from hostpci.model.facts import Loader
@@ -324,7 +325,9 @@ def with_idle_disk(host: RecordedHost) -> RecordedHost:
 
 
 def with_sound_held(host: RecordedHost) -> RecordedHost:
+    """Held open, and its owner has accepted what that means for the next boot."""
     host.data["holders"]["/dev/snd/pcmC1D3p"] = ["mpv[4711]"]
+    host.data["files"][CLAIMS] += 'accept = ["in-use-by-host"]\n'
     return host
 
 
