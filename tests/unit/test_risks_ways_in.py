@@ -112,5 +112,11 @@ def test_a_button_of_a_headset_is_no_keyboard(
     assert bool(findings(guide, "last-usb-input")) != counts
 
 
+def test_a_keyboard_that_goes_with_another_claim_was_accepted_there(guide: RecordedHost) -> None:
+    with_keyboard(without_ps2(guide)).with_twin()
+    assert findings(claimed(guide), "last-usb-input", "0000:02:00") == []
+    assert findings(guide, "last-usb-input")
+
+
 def test_a_host_without_any_keyboard_loses_none(guide: RecordedHost) -> None:
     assert findings(without_ps2(guide), "last-usb-input") == []

@@ -10,7 +10,7 @@ from ..model.guests import Guest, GuestDevice, GuestKind
 from ..model.pci import VFIO, PciFunction, UseKind
 from .say import fails, holds, unknown
 
-_SOURCES = ("/etc/pve/", "/run/qemu-server", "/sys/fs/cgroup/lxc", "/proc/")
+_SOURCES = ("/etc/pve/", "/run/qemu-server", "/sys/fs/cgroup/lxc")
 
 
 def check_guests(facts: Facts, slot: str) -> Iterator[Finding]:
@@ -45,7 +45,7 @@ def check_guests(facts: Facts, slot: str) -> Iterator[Finding]:
 def _is_about_guests(path: str) -> bool:
     is_process = path.startswith("/proc/") and path.endswith("/comm")
     is_ring = path == "/etc/pve/corosync.conf"
-    return is_process or (path.startswith(_SOURCES[:3]) and not is_ring)
+    return is_process or (path.startswith(_SOURCES) and not is_ring)
 
 
 def _use(guest: Guest, subject: str, keys: list[str]) -> Finding:

@@ -56,7 +56,8 @@ def _boot_vga(facts: Facts, slot: str, card: PciFunction) -> Finding:
 
 def check_last_input(facts: Facts, slot: str) -> Iterator[Finding]:
     leaving = _leaving(facts, slot)
-    gone = [each for each in facts.inventory.functions if each.address in leaving]
+    # What goes with another claim was accepted there
+    gone = (*facts.inventory.of_slot(slot), *facts.inventory.strangers_of(slot))
     kept = [each for each in facts.inventory.functions if each.address not in leaving]
     lost = [use.detail or use.name for each in gone for use in each.uses if _is_input(use.kind)]
     left = [use for each in kept for use in each.uses if _is_input(use.kind)]
