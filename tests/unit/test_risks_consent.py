@@ -164,6 +164,7 @@ def test_check_goes_on_to_say_what_was_accepted(guide: RecordedHost) -> None:
     text = shown(accepting(with_usb_in_group(guide), "group-shares-usb"))
     assert f"WARN: {SATA}" in text
     assert "accepted by the claim (group-shares-usb): this USB controller" in text
+    assert f"hostpci claim {SATA}" in text
 
 
 @pytest.mark.parametrize(

@@ -23,13 +23,17 @@ def remedy_text(finding: Finding, catalog: Catalog) -> str:
     return catalog.text(code, subject=finding.subject, **finding.params)
 
 
-def consent_text(finding: Finding, catalog: Catalog) -> str:
+def consent_lines(finding: Finding, catalog: Catalog) -> Iterator[str]:
     """Of a refusal: whether somebody may accept it, in which words, and what is lost then."""
     if not finding.consent:
-        return catalog.text("consent.none") if finding.blocks else ""
+        if finding.blocks:
+            yield catalog.text("consent.none")
+        return
     loss = catalog.text(f"consent.{finding.consent}")
     kind = "accepted" if finding.is_accepted else "possible"
-    return catalog.text(f"consent.{kind}", name=finding.consent, loss=loss)
+    yield catalog.text(f"consent.{kind}", name=finding.consent, loss=loss)
+    if finding.is_accepted and finding.code == "group-shared":
+        yield catalog.text("consent.claim-too", address=finding.subject)
 
 
 def render_findings(findings: Findings, catalog: Catalog) -> Iterator[tuple[str, str]]:
@@ -58,8 +62,7 @@ def render_finding(finding: Finding, catalog: Catalog) -> Iterator[tuple[str, st
     remedy = remedy_text(finding, catalog)
     if remedy:
         yield f"      -> {remedy}", ""
-    consent = consent_text(finding, catalog)
-    if consent:
+    for consent in consent_lines(finding, catalog):
         yield f"      -> {consent}", ""
 
 

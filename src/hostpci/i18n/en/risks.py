@@ -8,6 +8,7 @@ TEXTS: dict[str, str] = {
     "consent.none": "cannot be accepted",
     "consent.possible": "can be accepted with --accept {name}: {loss}",
     "consent.accepted": "accepted by the claim ({name}): {loss}",
+    "consent.claim-too": "it leaves when the virtual machine starts; claim it too and it leaves at boot: hostpci claim {address}",
     "consent.group-shares-usb": "this USB controller and all that is plugged into it leave the host with the card",
     "consent.group-shares-nic": "this network card, which the host does not use now, leaves the host with the card",
     "consent.group-shares-storage": "this disk controller, of whose disks the host uses none now, leaves the host with the card",
@@ -24,7 +25,7 @@ TEXTS: dict[str, str] = {
     "finding.group-shared.holds": "shares IOMMU group {group} with the slot and is claimed too: {device}",
     "finding.group-shared.fails": "shares IOMMU group {group} with the slot: {device} would leave the host with it when the virtual machine starts",
     "finding.group-shared.unknown": "shares the slot's IOMMU group, and what the host has on it could not be read: {device} might carry its disk or its network",
-    "finding.group-shared.remedy": "put the card in another slot of the board, best one wired to the processor, or update the firmware; what may go is best claimed too, then it goes at boot and not when the machine starts",
+    "finding.group-shared.remedy": "put the card in another slot of the board, best one wired to the processor, or update the firmware",
     "finding.acs-asserted.fails": "its IOMMU group is only asserted: an override on the kernel command line says that devices are isolated, the hardware does not",
     "finding.acs-asserted.remedy": "take the word out, reboot, and look at the real groups",
     # what the host uses

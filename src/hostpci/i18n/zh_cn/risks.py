@@ -8,6 +8,7 @@ TEXTS: dict[str, str] = {
     "consent.none": "不能接受",
     "consent.possible": "可以用 --accept {name} 接受：{loss}",
     "consent.accepted": "认领已接受（{name}）：{loss}",
+    "consent.claim-too": "它在虚拟机启动时离开；若也认领它，则在开机时离开：hostpci claim {address}",
     "consent.group-shares-usb": "这个 USB 控制器及插在它上面的一切会随卡离开主机",
     "consent.group-shares-nic": "这块主机现在没有使用的网卡会随卡离开主机",
     "consent.group-shares-storage": "这个磁盘控制器（主机现在没有使用它的任何磁盘）会随卡离开主机",
@@ -24,7 +25,7 @@ TEXTS: dict[str, str] = {
     "finding.group-shared.holds": "与该插槽同在 IOMMU 组 {group}，也已被认领：{device}",
     "finding.group-shared.fails": "与该插槽同在 IOMMU 组 {group}：虚拟机启动时 {device} 会一起离开主机",
     "finding.group-shared.unknown": "与该插槽同组，且无法读取主机用它做什么：{device} 可能承载主机的磁盘或网络",
-    "finding.group-shared.remedy": "把卡换到主板的另一个插槽（最好直连处理器），或更新固件；可以让出的设备最好也认领，这样它在启动时就离开，而不是在虚拟机启动时",
+    "finding.group-shared.remedy": "把卡换到主板的另一个插槽（最好直连处理器），或更新固件",
     "finding.acs-asserted.fails": "它的 IOMMU 组只是声称的：内核命令行的覆盖选项说设备已隔离，硬件并没有",
     "finding.acs-asserted.remedy": "去掉这个词，重启，再看真实的组",
     # 主机用什么
