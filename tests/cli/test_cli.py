@@ -389,3 +389,40 @@ def test_a_knob_that_cannot_be_turned_changes_nothing(
     assert call(*words, *yes, f"--root={tree}") == code
     assert err in capsys.readouterr().err.replace("\n    ", " ")
     assert fingerprint(str(tree), OURS) == before
+
+
+def test_what_a_guide_left_from_adopt_to_undo(
+    tree: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    conf = tree / "etc/modprobe.d/kvm.conf"
+    conf.write_text("options kvm ignore_msrs=1 report_ignored_msrs=0\n")
+    before = fingerprint(str(tree), OURS)
+    root = f"--root={tree}"
+    assert call("adopt", "--remove", "--dry-run", root) == 0
+    assert "-options kvm ignore_msrs=1 report_ignored_msrs=0" in capsys.readouterr().out
+    assert fingerprint(str(tree), OURS) == before
+    assert call("adopt", "kvm-ignore-msrs", "--yes", root) == 0
+    assert conf.read_text() == "options kvm report_ignored_msrs=0\n"
+    assert call("apply", "--yes", root) == 0
+    assert "ignore_msrs=1" in (tree / "etc/modprobe.d/hostpci.conf").read_text()
+    assert call("adopt", "--remove", "--yes", root) == 0
+    assert not conf.exists()
+    assert call("history", root) == 0
+    assert call("undo", "--yes", root) == 0
+    assert fingerprint(str(tree), OURS) == before
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "err"),
+    [
+        (["adopt", "--remove", "--yes"], 0, ""),
+        (["adopt", "warp-drive", "--yes"], 2, "no setting 'warp-drive' was found"),
+    ],
+)
+def test_adopting_what_is_not_there_changes_nothing(
+    tree: Path, words: list[str], code: int, err: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = fingerprint(str(tree), OURS)
+    assert call(*words, f"--root={tree}") == code
+    assert err in capsys.readouterr().err
+    assert fingerprint(str(tree), OURS) == before

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from hostpci.errors import EnvironmentFault
 from hostpci.host.runner import Completed, Runner
+from hostpci.model.knob import MODPROBE_CONF
 
 from ..hosts import RecordedHost
 
@@ -44,7 +45,9 @@ class FakeHostRunner(Runner):
         rules = sorted(each.name for each in (self._base / "etc/udev/rules.d").glob("*.rules"))
         image = self._base / f"boot/initrd.img-{release}"
         new = image.with_name(image.name + ".new")
-        new.write_text("\n".join([f"build {self._builds}", *rules]))
+        conf = self._base / MODPROBE_CONF.lstrip("/")
+        options = [MODPROBE_CONF] if conf.exists() else []
+        new.write_text("\n".join([f"build {self._builds}", *rules, *options]))
         new.rename(image)
         sums = self._base / f"var/lib/initramfs-tools/{release}"
         sums.parent.mkdir(parents=True, exist_ok=True)
@@ -65,6 +68,7 @@ class FakeHostRunner(Runner):
         recorded = self._recorded.run(["lsinitramfs", image], timeout_s=timeout_s)
         built = (self._base / image.lstrip("/")).read_text().splitlines()
         rules = [f"usr/lib/udev/rules.d/{name}" for name in built if name.endswith(".rules")]
-        lines = [*recorded.stdout.splitlines(), *rules]
+        options = [name.lstrip("/") for name in built if name == MODPROBE_CONF]
+        lines = [*recorded.stdout.splitlines(), *rules, *options]
         kept = list(keep(lines)) if keep else lines
         return Completed(argv=("lsinitramfs", image), code=0, stdout="\n".join(kept), stderr="")

@@ -22,6 +22,7 @@ from hostpci.i18n import Catalog, all_texts, choose_language
 from hostpci.model.journal import RunState
 from hostpci.model.pci import UseKind
 from hostpci.model.risk import Risk
+from hostpci.planner.adopt import LEFT_CODES
 from hostpci.planner.commandline import EDIT_FINDINGS
 
 SOURCE = Path(hostpci.__file__).parent
@@ -95,6 +96,8 @@ def said_findings() -> Iterator[Said]:
     for code in (*LEVELS, *VARIANTS):
         params = frozenset({"subject", "value", "line", "detail"})
         yield Said(f"leftover-{code}.fails", params, "leftovers")
+    for code in LEFT_CODES:
+        yield Said(f"{code}.fails", frozenset({"subject", "value", "reason"}), "planner/adopt.py")
     for row in KNOWN_BAD:
         params = frozenset({"subject", "release", "fixed"})
         yield Said(f"known-bad-kernel-{row.code}.fails", params, "known_bad")

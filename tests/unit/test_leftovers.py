@@ -171,7 +171,8 @@ def test_where_it_is_the_default_the_word_is_harmless(guide: RecordedHost) -> No
 def as_pve(host: RecordedHost, release: str = "6.8.12-9-pve") -> RecordedHost:
     """The same machine under a kernel of Proxmox's."""
     old = host.release
-    for path in (f"/boot/config-{old}", f"/lib/modules/{old}/modules.dep"):
+    tree = f"/lib/modules/{old}"
+    for path in (f"/boot/config-{old}", f"{tree}/modules.dep", f"{tree}/modules.alias"):
         host.with_file(path.replace(old, release), host.data["files"][path])
     host.data["times"][f"/boot/initrd.img-{release}"] = 1
     return host.with_file("/proc/sys/kernel/osrelease", f"{release}\n")

@@ -114,7 +114,9 @@ def make_parser(verb: Verb, catalog: Catalog) -> ArgumentParser:
 
 
 def _add(parser: ArgumentParser, option: Option, text: str) -> None:
-    if option.is_positional and option.optional:
+    if option.is_positional and option.repeatable:
+        parser.add_argument(option.names[0], metavar=option.takes, help=text, nargs="*")
+    elif option.is_positional and option.optional:
         parser.add_argument(option.names[0], metavar=option.takes, help=text, nargs="?")
     elif option.is_positional:
         parser.add_argument(option.names[0], metavar=option.takes, help=text)

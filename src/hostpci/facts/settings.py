@@ -38,7 +38,7 @@ _WORD_CODES = {
 # modprobe only asks its own list, the kernel refuses to load what is on module_blacklist
 _BLACKLIST_CODES = {"modprobe.blacklist": "blacklist", "module_blacklist": "install-disabled"}
 # (module, option) -> code; the same on the command line (module.option=) and in modprobe.d
-_OPTION_CODES = {
+OPTION_CODES = {
     ("vfio_pci", "ids"): "vfio-ids",
     ("vfio_pci", "disable_vga"): "vfio-disable-vga",
     ("vfio_pci", "disable_idle_d3"): "vfio-disable-idle-d3",
@@ -87,11 +87,11 @@ def _joined(lines: Iterable[tuple[int, str]]) -> Iterator[tuple[int, str]]:
 def _words_of(where: str, lines: list[str]) -> Iterator[Setting]:
     for line in lines:
         for word in _WORD.findall(line):
-            for code, value in _codes_of(word):
+            for code, value in codes_of(word):
                 yield Setting(code=code, value=value, where=where, line=line.strip())
 
 
-def _codes_of(word: str) -> Iterator[tuple[str, str]]:
+def codes_of(word: str) -> Iterator[tuple[str, str]]:
     """(code, what is set): the whole word, or of options of modules the value alone."""
     name, _, value = word.partition("=")
     name = name.replace("-", "_")
@@ -110,7 +110,7 @@ def _codes_of(word: str) -> Iterator[tuple[str, str]]:
 def _option(module: str, option: str) -> Iterator[tuple[str, str]]:
     """An option of a module that is set to anything but its default."""
     key, equals, value = option.partition("=")
-    code = _OPTION_CODES.get((module, key.replace("-", "_")))
+    code = OPTION_CODES.get((module, key.replace("-", "_")))
     value = value if equals else "1"
     if code == "vfio-ids" and not value:
         return

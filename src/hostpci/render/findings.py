@@ -49,7 +49,9 @@ def render_findings(findings: Findings, catalog: Catalog) -> Iterator[tuple[str,
     yield "", ""
     for each in left:
         yield from render_finding(each, catalog)
-    if not left:
+    if left:
+        yield f"      -> {catalog.text('check.adopt')}", ""
+    else:
         yield f"PASS: {catalog.text('check.no-leftovers')}", "PASS"
     yield from _summary(findings, catalog)
 
