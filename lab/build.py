@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -72,7 +73,7 @@ def _settle(image: images.Image, raw: Path, folder: Path, qemu: qemu_build.Qemu)
     try:
         machine.wait_ready(timeout_s=BOOT_TIMEOUT_S)
         for command in image.layout.settle:
-            machine.ssh.run(command.split(), timeout_s=300)
+            machine.ssh.run(shlex.split(command), timeout_s=300)
         machine.ssh.run(["journalctl", "--flush", "--sync"], timeout_s=60, check=False)
         machine.ssh.run(["systemctl", "poweroff"], check=False, timeout_s=60)
         machine.wait_off(timeout_s=180)

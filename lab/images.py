@@ -83,12 +83,14 @@ _FILES = {
 _ESP_HOST_FILES = {
     "etc/kernel/cmdline": "root={root} ro console=ttyS0 quiet\n",
 }
-_FIRST_ESP_FILES = {
+_FIRST_SYSTEMD_BOOT_FILES = {
     "loader/loader.conf": "timeout 0\n",
     "loader/entries/first.conf": (
         "title first\nlinux /vmlinuz\ninitrd /initrd.img\n"
         "options root={root} ro console=ttyS0 quiet\n"
     ),
+}
+_FIRST_GRUB_FILES = {
     "grub/grub.cfg": (
         "linux /vmlinuz root={root} ro console=ttyS0 quiet\ninitrd /initrd.img\nboot\n"
     ),
@@ -231,7 +233,8 @@ def write_raw_disk(image: Image, tar: Path, folder: Path) -> Path:
 def _make_esp(image: Image, root: Path, folder: Path, disk: Path) -> None:
     """An ESP that can boot once; the settling boot installs the real loader and kernels."""
     tree = folder / "esp"
-    _write_files(image, tree, _FIRST_ESP_FILES, kernel="")
+    first = _FIRST_SYSTEMD_BOOT_FILES if image.layout.uefi else _FIRST_GRUB_FILES
+    _write_files(image, tree, first, kernel="")
     shutil.copy(folder / "vmlinuz", tree)
     shutil.copy(folder / "initrd.img", tree)
     if image.layout.uefi:

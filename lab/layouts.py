@@ -19,6 +19,9 @@ _BOOT_TOOL_FILES = (
     (_HOOKS / "zz-proxmox-boot", "etc/kernel/postrm.d/zz-proxmox-boot"),
     (_HOOKS / "proxmox-boot-sync", "etc/initramfs/post-update.d/proxmox-boot-sync"),
 )
+# The kernel and the entry that only served the first boot.
+_FIRST_BOOT_ONLY = "vmlinuz initrd.img loader/entries/first.conf"
+_CLEAN_ESP = f'sh -ec "mount /dev/vda2 /mnt; cd /mnt; rm -f {_FIRST_BOOT_ONLY}; cd /; umount /mnt"'
 _ESP_MIB = 512  # what Proxmox VE's installer makes, and more than the tool's 256 MiB
 
 
@@ -70,7 +73,7 @@ _ALL = (
         esp_mib=_ESP_MIB,
         uefi=True,
         files=_BOOT_TOOL_FILES,
-        settle=("proxmox-boot-tool init /dev/vda2",),
+        settle=("proxmox-boot-tool init /dev/vda2", _CLEAN_ESP),
     ),
     Layout(
         name="grub-on-esp",
@@ -83,7 +86,7 @@ _ALL = (
             (_HOOKS / "000_proxmox_boot_header", "etc/grub.d/000_proxmox_boot_header"),
             (_HOOKS / "grub-install", "usr/sbin/grub-install"),
         ),
-        settle=("proxmox-boot-tool init /dev/vda2", "update-grub"),
+        settle=("proxmox-boot-tool init /dev/vda2", _CLEAN_ESP, "update-grub"),
     ),
 )
 

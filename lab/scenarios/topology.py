@@ -25,8 +25,8 @@ class Expected:
     also: str = "true"
 
 
-# vgaarb (drivers/pci/vgaarb.c, vga_is_boot_device) takes a display that the firmware has left
-# without legacy VGA ranges when there is no other: so boot_vga is 1 without any option ROM.
+# SeaBIOS routes the legacy VGA ranges to the only display there is, option ROM or not, and vgaarb
+# (drivers/pci/vgaarb.c, vga_is_boot_device) takes who owns them.
 _BOOT_VGA = "/sys/bus/pci/devices/0000:01:00.0/boot_vga"
 _EXPECTED = {
     "dirty-group-debian12": Expected(beside={"04:00.0": "e1000e"}),
