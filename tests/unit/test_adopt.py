@@ -8,11 +8,12 @@ from hostpci.errors import UsageError
 from hostpci.facts.claims import PATH as CLAIMS
 from hostpci.facts.claims import parse_claims_file
 from hostpci.model.knob import MODPROBE_CONF, MODULES_CONF
-from hostpci.model.plan import CommandStep, FileStep, Plan, Reboot
+from hostpci.model.plan import CommandStep, FileStep, Plan, Reboot, RefreshStep
 from hostpci.planner.adopt import adopt_plan
 from hostpci.planner.plan import make_plan
 
 from ..hosts import SLOT, RecordedHost
+from ..loaders import CMDLINE, ROOT, grub_on_esp, systemd_boot_on_esp
 from .support import carry_out, claimed, codes, findings, on_vfio
 from .test_leftovers import as_pve
 
@@ -203,3 +204,56 @@ def test_after_all_of_it_the_claim_is_one_rule_file(guide: RecordedHost) -> None
     plan = make_plan(claimed(guide).facts())
     assert [step.code for step in plan.steps] == ["rule-write"]
     assert findings(guide, "leftover-kvm-ignore-msrs", SLOT) == []
+
+
+# loaders
+
+
+def refreshes(plan: Plan) -> list[RefreshStep]:
+    return [step for step in plan.steps if isinstance(step, RefreshStep)]
+
+
+def test_words_of_the_one_line_leave_it_and_every_boot_partition(guide: RecordedHost) -> None:
+    host = systemd_boot_on_esp(guide).with_file(CMDLINE, f"{ROOT} quiet iommu=pt\nmine\n")
+    plan = adopt_plan(host.facts(), remove=True)
+    assert edits(plan) == {CMDLINE: f"{ROOT} quiet\nmine\n"}
+    (refresh,) = refreshes(plan)
+    assert (refresh.words, refresh.gone) == ((), ("iommu=pt",))
+    (edit,) = [step for step in plan.steps if isinstance(step, FileStep)]
+    assert edit.takes == ("iommu=pt",)
+
+
+def test_a_file_that_this_loader_does_not_read_needs_no_refresh(guide: RecordedHost) -> None:
+    """The guide's edit of GRUB's file never did anything on such a host."""
+    host = systemd_boot_on_esp(guide)
+    host.with_file(GRUB, 'GRUB_CMDLINE_LINUX_DEFAULT="quiet iommu=pt"\n')
+    plan = adopt_plan(host.facts(), remove=True)
+    assert edits(plan) == {GRUB: 'GRUB_CMDLINE_LINUX_DEFAULT="quiet"\n'}
+    assert (refreshes(plan), commands(plan)) == ([], [])
+
+
+def test_grub_on_boot_partitions_is_refreshed(guide: RecordedHost) -> None:
+    host = grub_on_esp(guide).with_file(GRUB, 'GRUB_CMDLINE_LINUX_DEFAULT="iommu=pt quiet"\n')
+    plan = adopt_plan(host.facts(), remove=True)
+    assert edits(plan) == {GRUB: 'GRUB_CMDLINE_LINUX_DEFAULT="quiet"\n'}
+    (refresh,) = refreshes(plan)
+    assert refresh.gone == ("iommu=pt",)
+
+
+def test_a_partition_that_would_be_skipped_refuses_the_run(guide: RecordedHost) -> None:
+    host = grub_on_esp(guide, AAAA_1111="uefi")
+    host.with_file(GRUB, 'GRUB_CMDLINE_LINUX_DEFAULT="iommu=pt quiet"\n')
+    plan = adopt_plan(host.facts(), remove=True)
+    assert plan.steps == ()
+    assert plan.refusals or codes(plan.notes) == ["adopt-not-safe"]
+
+
+def test_a_loader_that_is_not_known_is_told_nothing(guide: RecordedHost) -> None:
+    guide.with_file(GRUB, 'GRUB_CMDLINE_LINUX_DEFAULT="iommu=pt quiet"\n')
+    guide.with_file(KVM, "options kvm ignore_msrs=1\n")
+    guide.with_file("/proc/cmdline", "quiet\n")
+    plan = adopt_plan(guide.facts(), remove=True)
+    assert edits(plan) == {KVM: None}
+    assert [(each.code, each.params["reason"]) for each in plan.notes] == [
+        ("adopt-not-safe", "loader: unknown")
+    ]
