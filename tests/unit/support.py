@@ -9,13 +9,16 @@ from hostpci.checks.registry import run_checks
 from hostpci.demo.nextboot import Boot
 from hostpci.facts.claims import PATH as CLAIMS
 from hostpci.facts.claims import with_claim
+from hostpci.facts.loader import GRUB_CONFIG
+from hostpci.facts.settings import GRUB_DROPIN
 from hostpci.model.claim import Claim, ClaimedFunction
-from hostpci.model.facts import Facts
+from hostpci.model.facts import ConfigFile, Facts
 from hostpci.model.finding import Finding
 from hostpci.model.network import LINK_NAME, LINKS_DIRECTORY
 from hostpci.model.pci import Identity
 from hostpci.model.plan import BindStep, CommandStep, FileStep, Plan, RefreshStep, Step
 from hostpci.model.rule import RULE_NAME, RULES_DIRECTORY, rule_path, rule_text
+from hostpci.planner.edits.grub import effective_words
 
 from ..hosts import DEVICES, SLOT, RecordedHost
 
@@ -111,10 +114,23 @@ def _carry_out(host: RecordedHost, step: Step) -> None:
         case CommandStep():
             if step.argv[0] == "update-initramfs":
                 _rebuild(host, step.argv[-1])
+            elif step.argv == ("update-grub",):
+                _update_grub(host)
         case RefreshStep():
             pass
         case BindStep():
             reserved(host, step.address, "vfio-pci")
+
+
+def _update_grub(host: RecordedHost) -> None:
+    """The default entries get the words of today's files, behind the root file system's."""
+    loader = host.facts().loader
+    own = host.data["files"].get(GRUB_DROPIN, "")
+    files = [*loader.grub_files, ConfigFile(path=GRUB_DROPIN, text=own)]
+    files.sort(key=lambda each: (each.path != "/etc/default/grub", each.path))
+    old = " ".join(loader.persisted or ())
+    new = " ".join([*(loader.persisted or ())[:2], *effective_words(files)])
+    host.data["files"][GRUB_CONFIG] = host.data["files"][GRUB_CONFIG].replace(old, new)
 
 
 def _remove(host: RecordedHost, path: str) -> None:

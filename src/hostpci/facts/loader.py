@@ -90,8 +90,10 @@ def read_loader(
     one_shot, why_one_shot = _one_shot(look, loader)
     cmdline = look.raw(KERNEL_CMDLINE)
     own_words: tuple[str, ...] = ()
-    if history and loader is Loader.SYSTEMD_BOOT_ON_ESP:
+    refreshed: tuple[str, ...] = ()
+    if history and loader in (Loader.SYSTEMD_BOOT_ON_ESP, Loader.GRUB_ON_ESP):
         own_words = history().own_words(KERNEL_CMDLINE)
+        refreshed = history().refreshed_words()
     return LoaderFacts(
         loader=loader,
         firmware="UEFI" if traces.efi else "BIOS",
@@ -108,6 +110,7 @@ def read_loader(
         kernel_cmdline=cmdline,
         grub_files=tuple(_grub_files(look)),
         own_words=own_words,
+        refreshed_words=refreshed,
         one_shot=one_shot,
     )  # fmt: skip
 

@@ -55,7 +55,8 @@ class LoaderFacts:
     read (None: not determined). ``next_release``: the kernel of that boot; ``pinned`` and
     ``next_boot``: proxmox-boot-tool's pins. ``kernel_cmdline``: /etc/kernel/cmdline as it is.
     ``grub_files``: what grub-mkconfig sources, in its order, without our own file.
-    ``own_words``: words that runs of ours put into /etc/kernel/cmdline and nobody took out.
+    ``own_words``: words that runs of ours put into /etc/kernel/cmdline and nobody took out;
+    ``refreshed_words``: words that they have read back from the boot partitions.
     ``one_shot``: how a single boot into another entry can be asked for (``grub-env``,
     ``grub-env-esp``, ``systemd-boot``), empty if that cannot be done.
     """
@@ -73,6 +74,7 @@ class LoaderFacts:
     kernel_cmdline: str | None = None
     grub_files: tuple[ConfigFile, ...] = ()
     own_words: tuple[str, ...] = ()
+    refreshed_words: tuple[str, ...] = ()
     one_shot: str = ""
 
     @property

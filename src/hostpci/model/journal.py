@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import ClassVar
 
-from .plan import FileStep, Plan
+from .plan import FileStep, Plan, RefreshStep
 
 
 class RunState(StrEnum):
@@ -179,6 +179,16 @@ class Run:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class History:
     runs: tuple[Run, ...]
+
+    def refreshed_words(self) -> tuple[str, ...]:
+        """The words that a run has read back from every boot partition, and none took off."""
+        found: list[str] = []
+        for run in self.runs:
+            for index, step in enumerate(run.begin.plan.steps):
+                is_in_force = run.done(index) is not None and not run.is_step_undone(index)
+                if isinstance(step, RefreshStep) and is_in_force:
+                    found = [word for word in found if word not in step.gone] + list(step.words)
+        return tuple(dict.fromkeys(found))
 
     def own_words(self, path: str) -> tuple[str, ...]:
         """The words that runs put into a command line at ``path``, and that none took out."""

@@ -42,7 +42,29 @@ def command_line_steps(facts: Facts, add: tuple[str, ...]) -> tuple[Step, ...]:
     so already, and none where this host's loader is not edited (``command_line_refusals``).
     """
     edits = word_edits(facts, add)
-    return (*edits, *loader_update(facts, edits)) if edits else ()
+    unseen = () if edits else unseen_words(facts, add)
+    return (*edits, *loader_update(facts, edits, unseen)) if edits or unseen else ()
+
+
+def unseen_words(facts: Facts, add: tuple[str, ...]) -> tuple[str, ...]:
+    """Of words that the files give: those that the loader has not been told of.
+
+    Somebody wrote them there and forgot update-grub or the refresh. What lies on boot partitions
+    is known where a run of ours has read it back, or where this boot has it.
+    """
+    found = facts.loader
+    given = [word for word in add if word in _given_words(facts)]
+    if found.loader is Loader.GRUB:
+        persisted = given if found.persisted is None else found.persisted
+        return tuple(word for word in given if word not in persisted)
+    known = (*facts.kernel.command_line, *found.refreshed_words)
+    return tuple(word for word in given if word not in known) if found.is_on_esp else ()
+
+
+def _given_words(facts: Facts) -> tuple[str, ...]:
+    if facts.loader.loader is Loader.SYSTEMD_BOOT_ON_ESP:
+        return cmdline.words_in(facts.loader.kernel_cmdline)
+    return (*_words_of_others(facts), *own_words(facts))
 
 
 def word_edits(facts: Facts, add: tuple[str, ...]) -> tuple[FileStep, ...]:
@@ -57,10 +79,13 @@ def word_edits(facts: Facts, add: tuple[str, ...]) -> tuple[FileStep, ...]:
     return ()
 
 
-def loader_update(facts: Facts, edits: tuple[FileStep, ...] = ()) -> tuple[Step, ...]:
+def loader_update(
+    facts: Facts, edits: tuple[FileStep, ...] = (), unseen: tuple[str, ...] = ()
+) -> tuple[Step, ...]:
     """What the loader must be told after ``edits``, or after an initramfs was rebuilt.
 
-    Boot partitions have copies of everything, GRUB on the root file system reads it there.
+    ``unseen``: words that stand in the files already. Boot partitions have copies of everything,
+    GRUB on the root file system reads it there.
     """
     if facts.loader.is_on_esp:
         release = facts.loader.next_release
@@ -68,12 +93,12 @@ def loader_update(facts: Facts, edits: tuple[FileStep, ...] = ()) -> tuple[Step,
             RefreshStep(
                 code="esp-refresh",
                 argv=("proxmox-boot-tool", "refresh"),
-                words=tuple(word for each in edits for word in each.adds),
+                words=(*(word for each in edits for word in each.adds), *unseen),
                 gone=tuple(word for each in edits for word in each.takes),
                 releases=() if release is None else (release,),
             ),
         )
-    if facts.loader.loader is Loader.GRUB and edits:
+    if facts.loader.loader is Loader.GRUB and (edits or unseen):
         return (CommandStep(code="grub-update", argv=("update-grub",), touches=(GRUB_CONFIG,)),)
     return ()
 
@@ -84,7 +109,7 @@ def command_line_refusals(facts: Facts, add: tuple[str, ...]) -> Iterator[Findin
     missing = " ".join(word for word in add if word not in facts.kernel.command_line)
     if loader in _GRUB or loader is Loader.SYSTEMD_BOOT_ON_ESP:
         yield from _unreadable(facts, add)
-        if word_edits(facts, add):
+        if word_edits(facts, add) or unseen_words(facts, add):
             yield from esp_refusals(facts)
     elif missing:
         yield fails(

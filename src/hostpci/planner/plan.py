@@ -20,6 +20,7 @@ from .commandline import (
     esp_refusals,
     loader_update,
     own_words,
+    unseen_words,
     word_edits,
 )
 from .knobs import (
@@ -52,7 +53,8 @@ def make_plan(facts: Facts, *, bind_now: bool = False) -> Plan:
     reboot = bool(pending) or _iommu_waits(facts)
     files = (*rules, *knob_steps(facts), *pin_steps(facts, reboot=reboot))
     edits, images = word_edits(facts, _words(facts)), tuple(_image_steps(facts, files))
-    update = loader_update(facts, edits) if edits or images else ()
+    unseen = () if edits else unseen_words(facts, _words(facts))
+    update = loader_update(facts, edits, unseen) if edits or images or unseen else ()
     return Plan(
         steps=(*files, *edits, *images, *update, *binds),
         reboot=Reboot.ONE if reboot else Reboot.NONE,
