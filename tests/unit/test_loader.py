@@ -304,6 +304,12 @@ def test_the_default_entry_is_found_as_grub_finds_it(
     assert words == (None if word is None else ("root=/dev/sda1", "ro", word))
 
 
+def test_quotes_of_grubs_shell_are_no_part_of_a_word(guide: RecordedHost) -> None:
+    text = grub_cfg("0").replace("root=/dev/sda1 ro first", 'root=ZFS="x/y" \'a\' dyndbg="b c"')
+    guide.with_file(GRUB_CONFIG, text)
+    assert loader(guide).persisted == ("root=ZFS=x/y", "a", 'dyndbg="b c"')
+
+
 def test_passwords_of_grub_do_not_get_into_a_capture(guide: RecordedHost) -> None:
     from hostpci.facts.capture import dump_capture, make_capture
     from hostpci.host.capture import CaptureRoot

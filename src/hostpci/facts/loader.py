@@ -89,11 +89,8 @@ def read_loader(
     pinned, next_boot = look.text(_PIN) or None, look.text(_NEXT_BOOT_PIN) or None
     one_shot, why_one_shot = _one_shot(look, loader)
     cmdline = look.raw(KERNEL_CMDLINE)
-    own_words: tuple[str, ...] = ()
-    refreshed: tuple[str, ...] = ()
-    if history and loader in (Loader.SYSTEMD_BOOT_ON_ESP, Loader.GRUB_ON_ESP):
-        own_words = history().own_words(KERNEL_CMDLINE)
-        refreshed = history().refreshed_words()
+    is_on_esp = loader in (Loader.SYSTEMD_BOOT_ON_ESP, Loader.GRUB_ON_ESP)
+    past = history() if history and is_on_esp else None
     return LoaderFacts(
         loader=loader,
         firmware="UEFI" if traces.efi else "BIOS",
@@ -109,8 +106,8 @@ def read_loader(
         persisted=entry.words if entry else None,
         kernel_cmdline=cmdline,
         grub_files=tuple(_grub_files(look)),
-        own_words=own_words,
-        refreshed_words=refreshed,
+        own_words=past.own_words(KERNEL_CMDLINE) if past else (),
+        refreshed_words=past.refreshed_words() if past else (),
         one_shot=one_shot,
     )  # fmt: skip
 

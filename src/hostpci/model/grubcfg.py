@@ -79,10 +79,15 @@ def _names(title: str, line: str, position: int) -> tuple[str, ...]:
 def _load(found: list[GrubEntry], line: str, names: tuple[tuple[str, ...], ...]) -> None:
     kernel, initrd = _LINUX.match(line), _INITRD.match(line)
     if kernel and names:
-        words = split_words(kernel[2])
+        words = tuple(_unquoted(word) for word in split_words(kernel[2]))
         found.append(GrubEntry(names=names, kernel=kernel[1], initrds=(), words=words))
     elif initrd and found and found[-1].names == names:
         found[-1] = replace(found[-1], initrds=tuple(initrd[1].split()))
+
+
+def _unquoted(word: str) -> str:
+    """GRUB's own shell takes quotes off (root=ZFS="rpool/ROOT/pve-1"), unless they hold a blank."""
+    return word if " " in word else word.replace('"', "").replace("'", "")
 
 
 def default_of(lines: Iterable[str], environment: dict[str, str]) -> str | None:
