@@ -257,3 +257,13 @@ def test_a_loader_that_is_not_known_is_told_nothing(guide: RecordedHost) -> None
     assert [(each.code, each.params["reason"]) for each in plan.notes] == [
         ("adopt-not-safe", "loader: unknown")
     ]
+
+
+def test_a_word_that_may_be_needed_is_not_taken_for_idle(guide: RecordedHost) -> None:
+    """Without the kernel's configuration nobody knows whether the word switches the IOMMU on."""
+    host = guide.as_intel_default_off()
+    host.with_file(GRUB, 'GRUB_CMDLINE_LINUX_DEFAULT="quiet intel_iommu=on"\n')
+    plan = adopt_plan(host.facts(), remove=False)
+    assert parse_claims_file(edits(plan)[CLAIMS] or "").host_options == ("intel-iommu-on",)
+    plan = adopt_plan(host.unreadable(f"/boot/config-{host.release}").facts(), remove=False)
+    assert (plan.steps, codes(plan.notes)) == ((), ["adopt-refused"])

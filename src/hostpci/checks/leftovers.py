@@ -46,6 +46,14 @@ VARIANTS = {
     "blacklist-needed": Level.WARN,
     "module-vfio-virqfd-present": Level.INFO,
 }
+# Of these nothing would be missed on this host
+IDLE = {
+    "cmdline-amd-iommu-on", "cmdline-intel-iommu-on", "cmdline-intel-iommu-on-ignored",
+    "cmdline-acs-override-ignored", "cmdline-video-off", "blacklist-absent",
+    "module-vfio-virqfd", "module-vfio-virqfd-present",
+}  # fmt: skip
+# What they do hangs on the kernel's configuration
+_BY_CONFIG = {"cmdline-intel-iommu-on", "cmdline-video-off"}
 _NOT_LEFT_OVER = {"cmdline-hostpci"}
 # pve-manager puts it there (configs/pve-blacklist.conf); what is added to that file is not theirs
 _SHIPPED = ("/etc/modprobe.d/pve-blacklist.conf", "nvidiafb")
@@ -76,6 +84,12 @@ def concerns_us(setting: Setting) -> bool:
     if setting.code in {"blacklist", "install-disabled", "alias-off"}:
         return setting.value in _CONCERNING_DRIVERS
     return True
+
+
+def is_idle(facts: Facts, setting: Setting) -> bool:
+    """Whether the line is known to have no effect on this kernel."""
+    code, _ = _variant(facts, setting, "")
+    return code in IDLE and (facts.kernel.config is not None or code not in _BY_CONFIG)
 
 
 def _variant(facts: Facts, setting: Setting, slot: str) -> tuple[str, str]:

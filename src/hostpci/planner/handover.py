@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from ..checks.knobs import against, has_acs_patch, intel_default_is_on
+from ..checks.knobs import against
+from ..checks.leftovers import is_idle
 from ..model.claim import Claim, Claims
 from ..model.facts import Facts, Setting
 from ..model.knob import Knob, Scope, knob_named, turned
@@ -28,7 +28,7 @@ def handover(
     facts: Facts, claims: tuple[Claim, ...], host_options: tuple[str, ...], setting: Setting
 ) -> Handover:
     """What takes the setting's place; nothing where it has no effect on this kernel."""
-    if _does_nothing(facts, setting):
+    if is_idle(facts, setting):
         return Handover()
     knob = knob_named(KNOB_OF_SETTING.get(setting.code, ""))
     if knob is None or setting.where.startswith(_INITRAMFS_LIST):
@@ -40,37 +40,6 @@ def handover(
     if claim is None:
         return Handover(why_not="adopt-needs-claim")
     return _to_claim(facts, claim, knob, setting)
-
-
-def _does_nothing(facts: Facts, setting: Setting) -> bool:
-    """Where there is no effect, there is nothing to keep."""
-    question = _IDLE.get(setting.code)
-    return question is not None and question(facts, setting)
-
-
-def _is_no_module(facts: Facts, setting: Setting) -> bool:
-    known = facts.kernel.modules
-    candidates = {name for one in facts.inventory.functions for name in one.modules}
-    return known is not None and setting.value not in candidates | set(known)
-
-
-def _has_no_old_framebuffer(facts: Facts, _setting: Setting) -> bool:
-    config = facts.kernel.config
-    names = ("CONFIG_FB_EFI", "CONFIG_FB_VESA")
-    return config is not None and not any(config.get(name) == "y" for name in names)
-
-
-_IDLE: dict[str, Callable[[Facts, Setting], bool]] = {
-    "cmdline-amd-iommu-on": lambda _facts, _setting: True,
-    "cmdline-intel-iommu-on": lambda facts, _setting: (
-        "Intel" not in facts.cpu.vendor or intel_default_is_on(facts)
-    ),
-    "cmdline-acs-override": lambda facts, _setting: not has_acs_patch(facts),
-    "cmdline-video-off": _has_no_old_framebuffer,
-    # part of vfio since Linux 6.2, brought in by vfio_pci before
-    "module-vfio-virqfd": lambda _facts, _setting: True,
-    "blacklist": _is_no_module,
-}
 
 
 def _to_host(facts: Facts, knob: Knob, setting: Setting) -> Handover:
