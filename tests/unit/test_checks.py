@@ -200,7 +200,7 @@ CASES: list[tuple[Change, str, Outcome, Level, str, bool]] = [
     (same, "command-line-source", HOLDS, Level.INFO, "", False),
     (same, "command-line-next", HOLDS, Level.PASS, "", False),
     (words("iommu=pt"), "command-line-next", FAILS, Level.NOTICE, "", False),
-    (systemd_boot_on_esp, "command-line-next", UNKNOWN, Level.WARN, "", False),
+    (systemd_boot_on_esp, "command-line-next", UNKNOWN, Level.INFO, "", False),
     # device
     (claimed, "identity", HOLDS, Level.PASS, VGA, False),
     (identity_change, "identity", FAILS, Level.FAIL, AUDIO, True),
