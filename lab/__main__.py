@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from types import FrameType
 
-from lab import build, cache, tables, upstate
+from lab import build, cache, nightly, tables, upstate
 from lab.errors import ExitCode, LabError, UsageError
 from lab.machine import Boot, Machine
 from lab.progress import Reporter
@@ -40,9 +40,14 @@ def _parser() -> argparse.ArgumentParser:
     one = commands.add_parser("run", help="run a scenario")
     one.add_argument("scenario")
     one.add_argument("--host", action="append", help="on this host instead of the scenario's own")
-    one.add_argument("--cuts", type=int, default=10, help="power-cut: how many (default 10)")
+    one.add_argument(
+        "--cuts", type=int, default=10, help="power-cut: how many on each host (default 10)"
+    )
     one.add_argument("--output", metavar="FILE", help="record: where to put the recording")
     one.add_argument("--seed", type=int, help="power-cut: repeat the random choices of a run")
+    one = commands.add_parser("nightly", help="run every scenario, with many power cuts")
+    one.add_argument("--list", action="store_true", help="only print what it consists of")
+    one.add_argument("--seed", type=int, help="repeat the random choices of a night")
     one = commands.add_parser(
         "prune", help="remove the logs of old runs, unfinished builds and outdated ones"
     )
@@ -132,6 +137,8 @@ def _dispatch(arguments: argparse.Namespace) -> ExitCode:
             _down(arguments.host, reporter)
         case "run":
             return run_scenario(arguments)
+        case "nightly":
+            return nightly.run_all(arguments)
         case "prune":
             _prune(everything=arguments.all)
         case unknown:

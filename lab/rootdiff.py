@@ -127,10 +127,15 @@ def unexplained(differences: list[Difference], changes: tuple[BootChange, ...]) 
     return [each for each in differences if not any(row.covers(each.path) for row in changes)]
 
 
-def manifest_of_disk(raw_disk: Path, layout: bootdisk.Layout) -> Manifest:
-    """Read a whole root file system out of a raw disk image, and what boots it before it."""
+def manifest_of_disk(
+    raw_disk: Path, layout: bootdisk.Layout, *, below: tuple[str, ...] = ("",)
+) -> Manifest:
+    """Read a root file system out of a raw disk image, and what boots it before it.
+
+    The whole, or only what is below some folders, in far less time.
+    """
     with mounted(raw_disk, layout) as root:
-        entries = dict(_walk(root))
+        entries = {path: entry for folder in below for path, entry in _walk(root, folder)}
     head = {BOOT_AREA: _boot_area(raw_disk, layout)}
     return Manifest(entries=head | _esp(raw_disk, layout) | entries)
 
@@ -167,8 +172,8 @@ def manifest_of_tree(root: Path) -> Manifest:
     return Manifest(entries=dict(_walk(root)))
 
 
-def _walk(root: Path) -> Iterator[tuple[str, Entry]]:
-    for folder, folders, files in os.walk(root):
+def _walk(root: Path, below: str = "") -> Iterator[tuple[str, Entry]]:
+    for folder, folders, files in os.walk(root / below):
         for name in sorted(folders) + sorted(files):
             path = Path(folder, name)
             yield "/" + str(path.relative_to(root)), _entry_of(path)

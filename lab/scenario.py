@@ -93,11 +93,6 @@ class Lab:
             raise ScenarioFailedError(f"not so: {text}")
         self.say(f"ok: {text}")
 
-    def new_disk(self) -> None:
-        """Begin again with a factory disk at the next boot."""
-        self.stop()
-        self._overlay.unlink(missing_ok=True)
-
     def stop(self) -> None:
         """Cut the power, if it is on."""
         if self._guest is not None:
@@ -107,12 +102,12 @@ class Lab:
         """A new folder in this run's."""
         return Path(tempfile.mkdtemp(prefix=f"{name}-", dir=self._run_dir))
 
-    def manifest(self, disk: Path) -> Manifest:
-        """Everything on a disk that is not in use, as its journal says after a cut."""
+    def manifest(self, disk: Path, *, below: tuple[str, ...] = ("",)) -> Manifest:
+        """What is on a disk that is not in use, as its journal says after a cut."""
         layout = self._ready.image.disk_layout
         raw = rootdiff.raw_copy(disk, layout, self._ready.qemu, self._run_dir)
         try:
-            return rootdiff.manifest_of_disk(raw, layout)
+            return rootdiff.manifest_of_disk(raw, layout, below=below)
         finally:
             raw.unlink()
 

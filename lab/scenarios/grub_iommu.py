@@ -12,7 +12,7 @@ from lab.scenarios import _steps as steps
 DESCRIPTION = "intel_iommu=on through a GRUB drop-in of our own, and grub.cfg's old bytes back"
 HOSTS = ("intel-debian12",)
 
-DISGUISE = """
+_DISGUISE = """
 mkdir /run/no-iommu
 grep -v INTEL_IOMMU_DEFAULT_ON "/boot/config-$(uname -r)" > /run/config-off
 mount --bind /run/no-iommu /sys/class/iommu
@@ -25,7 +25,7 @@ def run(lab: Lab) -> None:
     """Exactly one word more on the next command line, and none of it left in the end."""
     host = steps.factory_host(lab)
     before = host.read_file("/boot/grub/grub.cfg")
-    host.shell(DISGUISE)
+    host.shell(_DISGUISE)
     host.hostpci(["claim", steps.CARD, "--yes"])
     plan = host.hostpci(["plan"], expect=(steps.CHANGES_PENDING,)).stdout
     lab.check(condition="update-grub" in plan, text="the plan goes through GRUB")

@@ -136,12 +136,10 @@ def manual() -> list[str]:
 def automatic(new: str = "") -> list[str]:
     """The running and a newly installed kernel, the two latest, the latest of the series before."""
     there = sorted(installed(), key=order, reverse=True)
-    series = list(dict.fromkeys(".".join(each.split(".")[:2]) for each in there))
-    previous = (
-        [each for each in there if each.split(".")[:2] == series[1].split(".")][:1]
-        if (len(series) > 1)
-        else []
-    )
+    latest_of_series: dict[str, str] = {}
+    for each in there:
+        latest_of_series.setdefault(".".join(each.split(".")[:2]), each)
+    previous = list(latest_of_series.values())[1:2]
     running = os.environ.get("PBT_RUNNING", os.uname().release)
     wanted = {running, new, *there[:2], *previous}
     return sorted(wanted & set(there))
@@ -500,7 +498,7 @@ def kernel_list() -> None:
 
 def pin(version: str, *, next_boot: bool) -> None:
     if version not in installed():
-        there = "\n".join(installed()[-1:] and sorted(installed()))
+        there = "\n".join(installed())
         raise FailedError(
             f"E: no kernel image found in /boot for '{version}', not setting default.\n\n"
             f"Possible Proxmox kernel versions are:\n{there}"
