@@ -39,12 +39,17 @@ def around(fuse: Fuse, call: Callable[..., Any]) -> Callable[..., Any]:
 def torn(fuse: Fuse, write: Callable[[int, Any], int]) -> Callable[[int, Any], int]:
     """A write may reach the disk in part: half of it goes first, then the rest."""
 
+    is_torn = False
+
     def wrapped(descriptor: int, content: Any) -> int:
-        if descriptor <= STDERR:
+        nonlocal is_torn
+        if descriptor <= STDERR or is_torn:
+            is_torn = False
             return write(descriptor, content)
         fuse.burn()
         written = write(descriptor, bytes(content)[: max(1, len(content) // 2)])
         fuse.burn()
+        is_torn = written < len(content)
         return written
 
     return wrapped

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -44,23 +43,6 @@ def copy(start: Path, target: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def disk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Memory, where there is some: the kills are real, only the waiting for a disk is left out."""
-    memory = Path("/dev/shm")
-    if not os.access(memory, os.W_OK):
-        yield tmp_path_factory.mktemp("disk")
-        return
-    with tempfile.TemporaryDirectory(dir=memory, prefix="hostpci-test-") as directory:
-        yield Path(directory)
-
-
-@pytest.fixture
-def bench(disk: Path) -> Iterator[Path]:
-    with tempfile.TemporaryDirectory(dir=disk) as directory:
-        yield Path(directory)
-
-
-@pytest.fixture(scope="module")
 def factory(disk: Path) -> Path:
     directory = disk / "factory"
     RecordedHost().with_only("0000:01:00").tree(directory)
@@ -84,11 +66,18 @@ def applied(claimed: Path, disk: Path) -> Path:
 
 
 def cuts(start: Path, bench: Path, *words: str) -> Iterator[tuple[int, Path]]:
+    """As ``cuts_of``, of one command line."""
+    return cuts_of(start, bench, lambda moment, tree: run(moment, tree, *words))
+
+
+def cuts_of(
+    start: Path, bench: Path, act: Callable[[int, Path], int]
+) -> Iterator[tuple[int, Path]]:
     """Yield a fresh copy of ``start`` killed at moment 1, 2, 3, ... until the run survives."""
     for moment in range(1, _TOO_MANY):
         tree = bench / f"cut-{moment}"
         copy(start, tree)
-        code = run(moment, tree, *words)
+        code = act(moment, tree)
         if code in _DONE:
             assert moment > 20, "the harness did not cut anything"
             shutil.rmtree(tree)
