@@ -7,6 +7,7 @@ import os
 import shlex
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -22,6 +23,7 @@ from lab.qemu_build import Qemu
 _MEMORY_MIB = 2048
 _CARD_START_TIMEOUT_S = 20
 _STOP_TIMEOUT_S = 10
+_MONITOR_TIMEOUT_S = 20
 _REPOSITORY = Path(__file__).resolve().parent.parent
 
 
@@ -181,6 +183,30 @@ class Machine:
                 raise ScenarioFailedError(f"the host did not power off in {timeout_s:.0f} s")
             time.sleep(0.2)
         self._clean_up()
+
+    def reset(self) -> None:
+        """Press the reset button: the host starts anew, its memory is lost."""
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as monitor:
+            monitor.settimeout(_MONITOR_TIMEOUT_S)
+            monitor.connect(str(self._sockets / "monitor"))
+            self._read_prompt(monitor)
+            monitor.sendall(b"system_reset\n")
+            self._read_prompt(monitor)
+
+    @staticmethod
+    def _read_prompt(monitor: socket.socket) -> None:
+        answer = b""
+        while not answer.rstrip().endswith(b"(qemu)"):
+            answer += monitor.recv(4096)
+
+    def wait_console(self, text: str, *, timeout_s: float) -> None:
+        """Wait until the serial console has said something."""
+        console = self.run_dir / "console.log"
+        deadline_s = time.monotonic() + timeout_s
+        while text not in console.read_text(errors="replace"):
+            if time.monotonic() > deadline_s:
+                raise ScenarioFailedError(f"never on the console: {text}", hint=self.diagnosis())
+            time.sleep(0.5)
 
     def kill(self) -> None:
         """A power cut: QEMU is gone between two instructions."""
