@@ -16,7 +16,7 @@ from hostpci.model.facts import ConfigFile, Facts
 from hostpci.model.finding import Finding
 from hostpci.model.network import LINK_NAME, LINKS_DIRECTORY
 from hostpci.model.pci import Identity
-from hostpci.model.plan import BindStep, CommandStep, FileStep, Plan, RefreshStep, Step
+from hostpci.model.plan import BindStep, CommandStep, CopyStep, FileStep, Plan, RefreshStep, Step
 from hostpci.model.rule import RULE_NAME, RULES_DIRECTORY, rule_path, rule_text
 from hostpci.planner.edits.grub import effective_words
 
@@ -118,6 +118,8 @@ def _carry_out(host: RecordedHost, step: Step) -> None:
                 _update_grub(host)
         case RefreshStep():
             pass
+        case CopyStep():
+            host.with_file(step.path, host.data["files"].get(step.source, ""))
         case BindStep():
             reserved(host, step.address, "vfio-pci")
 

@@ -22,6 +22,7 @@ from hostpci.i18n import Catalog, all_texts, choose_language
 from hostpci.model.journal import RunState
 from hostpci.model.pci import UseKind
 from hostpci.model.risk import Risk
+from hostpci.model.trial import By, Reason
 from hostpci.planner.adopt import LEFT_CODES
 from hostpci.planner.commandline import EDIT_FINDINGS
 
@@ -133,7 +134,7 @@ def said_texts() -> Iterator[Said]:
 def step_codes() -> set[str]:
     found = set()
     for called, node, _ in calls():
-        if called in {"FileStep", "CommandStep", "RefreshStep", "BindStep"}:
+        if called in {"FileStep", "CommandStep", "CopyStep", "RefreshStep", "BindStep"}:
             given = {each.arg: each.value for each in node.keywords}
             code = given["code"]
             assert isinstance(code, ast.Constant)
@@ -238,6 +239,8 @@ def test_a_step_has_a_title_a_reason_a_risk_and_an_undo(code: str) -> None:
         *(f"exit.{each.name}" for each in Exit),
         *(f"use.{each.value}" for each in UseKind),
         *(f"state.{each.value}" for each in RunState),
+        *(f"trial.why.{each.value}" for each in Reason),
+        *(f"trial.event.confirmed-{each.value}" for each in By),
         *(f"consent.{each.value}" for each in Risk),
     ],
 )

@@ -28,6 +28,7 @@ _READING_PROGRAMS = (
     ("pveversion",),
     ("proxmox-boot-tool", "status"),
     ("zpool", "list"),
+    ("pvesm", "status"),
 )
 
 
@@ -57,6 +58,7 @@ class Context:
         self._counter_shown = False
         self._document: dict[str, Any] | None = None
         self._lost: OSError | None = None
+        self.on_tick: Callable[[], None] | None = None
 
     # what to look at
 
@@ -200,6 +202,8 @@ class Context:
 
     def tick(self, program: str, elapsed_s: float) -> None:
         """Progress of a long program: a counter on a terminal, a line a minute elsewhere."""
+        if self.on_tick is not None:
+            self.on_tick()
         if self._talks_to_person:
             text = self.catalog.text("progress.running", program=program, seconds=round(elapsed_s))
             put(sys.stderr, f"\r{one_line(text)}\033[K")

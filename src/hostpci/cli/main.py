@@ -81,7 +81,11 @@ def _language_in(argv: Sequence[str]) -> str | None:
 def general_help(catalog: Catalog) -> str:
     """The first screen, printed without loading the parser."""
     lines = [catalog.text("help.head", version=__version__), ""]
-    lines += [f"  {verb.name:<9} {catalog.text(f'verb.{verb.name}')}" for verb in VERBS]
+    lines += [
+        f"  {verb.name:<9} {catalog.text(f'verb.{verb.name}')}"
+        for verb in VERBS
+        if not verb.internal
+    ]
     lines += ["", catalog.text("help.exit-codes")]
     lines += [f"  {code.value:>3}  {catalog.text(f'exit.{code.name}')}" for code in Exit]
     lines += ["", catalog.text("help.more")]
@@ -135,7 +139,7 @@ def _run(verb: Verb, args: Namespace, catalog: Catalog) -> int:
 
     from .context import Context
 
-    module = import_module(f"hostpci.cli.verbs.{verb.name}")
+    module = import_module(f"hostpci.cli.verbs.{verb.name.replace('-', '_')}")
     context = Context(args, catalog)
     try:
         return context.finish(module.run(context))

@@ -24,10 +24,14 @@ class Option:
 
 
 class Verb:
-    """One verb; its code is ``cli/verbs/NAME.py``, imported only when it is called."""
+    """One verb; its code is ``cli/verbs/NAME.py``, imported only when it is called.
 
-    def __init__(self, name: str, *options: Option) -> None:
+    ``internal``: for our own units, not on the first screen.
+    """
+
+    def __init__(self, name: str, *options: Option, internal: bool = False) -> None:
         self.name = name
+        self.internal = internal
         self.options = (*options, JSON, LANG)
 
 
@@ -69,7 +73,18 @@ VERBS: tuple[Verb, ...] = (
         _ROOT,
     ),
     Verb("plan", _NOW, _OUTPUT, _HOST, _ROOT),
-    Verb("apply", Option("plan", takes="PLAN", optional=True), _NOW, _YES, _DRY_RUN, _ROOT),
+    Verb(
+        "apply",
+        Option("plan", takes="PLAN", optional=True),
+        _NOW,
+        Option("--confirm-within", takes="TIME"),
+        Option("--healthy", takes="CHECK,..."),
+        Option("--resume"),
+        _YES,
+        _DRY_RUN,
+        _ROOT,
+    ),
+    Verb("confirm", _ROOT),
     Verb("verify", _ANY_ADDRESS, Option("--reset-test"), _HOST, _ROOT),
     Verb(
         "undo",
@@ -84,6 +99,7 @@ VERBS: tuple[Verb, ...] = (
     Verb("history", _HOST, _ROOT),
     Verb("capture", _OUTPUT, _ROOT),
     Verb("demo"),
+    Verb("trial-watch", _ROOT, internal=True),
 )
 
 

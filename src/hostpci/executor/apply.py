@@ -19,7 +19,8 @@ from ..host.files import HostFiles
 from ..host.runner import Runner
 from ..model.journal import Applied, Begin, Done, Failed, FileImage, Intent, Run
 from ..model.pci import VFIO
-from ..model.plan import BindStep, CommandStep, FileStep, Plan, RefreshStep, Step
+from ..model.plan import BindStep, CommandStep, CopyStep, FileStep, Plan, RefreshStep, Step
+from ..model.trial import Trial
 from .bind import bind_to_vfio, driver_of, identity_of, override_of
 from .esp import BootPartitions
 from .journal import HOME, KEPT, Journal
@@ -73,11 +74,12 @@ class Executor:
         self._journal = Journal(machine.files)
         self._announce = announce
 
-    def apply(self, plan: Plan, verb: str) -> Run:
+    def apply(self, plan: Plan, verb: str, trial: Trial | None = None) -> Run:
         """Begin a run and carry out every step. Raises ToolError at the first surprise."""
         begin = Begin(
-            verb=verb, version=__version__, started=now(), boot_id=self._machine.boot_id, plan=plan
-        )
+            verb=verb, version=__version__, started=now(), boot_id=self._machine.boot_id,
+            plan=plan, trial=trial,
+        )  # fmt: skip
         return self.finish(self._journal.begin(begin))
 
     def finish(self, run: Run) -> Run:
@@ -102,6 +104,8 @@ class Executor:
                 return self._command(run, index, step)
             case RefreshStep():
                 return self._refresh(run, index, step)
+            case CopyStep():
+                return self._copy(run, index, step)
             case BindStep():
                 return self._bind(run, index, step)
 
@@ -148,6 +152,36 @@ class Executor:
         partitions.refresh(step)
         return self._journal.add(run, Done(step=index))
 
+    def _copy(self, run: Run, index: int, step: CopyStep) -> Run:
+        earlier, found = run.intent(index), self._files.image(step.path)
+        source = self._files.image(step.source)
+        if earlier is not None:
+            self._files.remove(_beside(step.path, earlier.temporary))
+            if found.sha256 is not None and found.sha256 == source.sha256:
+                return self._journal.add(run, Done(step=index, after=(found,)))
+        if found.sha256 is not None or source.sha256 is None:
+            raise ConflictError("file-changed", path=step.path if found.sha256 else step.source)
+        self._demand_space(step.source, step.source.rpartition("/")[0])
+        parent = step.path.rpartition("/")[0]
+        missing = self._files.missing_directories(parent)
+        intent = Intent(
+            step=index, before=(found,), temporary=temporary_name(),
+            created_directories=missing or (earlier.created_directories if earlier else ()),
+        )  # fmt: skip
+        run = self._journal.add(run, intent)
+        self._files.make_directories(parent)
+        blocks = self._files.blocks(step.source)
+        self._files.replace(step.path, blocks, temporary=intent.temporary, like=source)
+        return self._journal.add(run, Done(step=index, after=(self._files.image(step.path),)))
+
+    def _demand_space(self, source: str, directory: str) -> None:
+        """A copy must leave some room for everybody else."""
+        needed = self._files.size(source) + _SPACE_MARGIN_BYTES
+        if self._files.free_bytes(directory) < needed:
+            raise EnvironmentFault(
+                "disk-full", path=directory, reason=f"{needed >> 20} MiB are needed for a copy"
+            )
+
     def _images(self, step: CommandStep) -> tuple[FileImage, ...]:
         return tuple(self._files.image(path) for path in step.touches)
 
@@ -165,11 +199,7 @@ class Executor:
         """Copy the bytes of a file into our store before a command may rewrite it."""
         if image.sha256 is None:
             return image
-        needed = self._files.size(image.path) + _SPACE_MARGIN_BYTES
-        if self._files.free_bytes(HOME) < needed:
-            raise EnvironmentFault(
-                "disk-full", path=HOME, reason=f"{needed >> 20} MiB are needed for a copy"
-            )
+        self._demand_space(image.path, HOME)
         target = f"{KEPT}/{image.sha256}"
         blocks = self._files.blocks(image.path)
         self._files.replace(target, blocks, temporary=temporary_name(), like=_ours(target, 0o600))

@@ -29,6 +29,7 @@ _SUFFIX = ".journal"
 _ENTRY_TYPES: tuple[type[Entry], ...] = (
     Begin, model.Intent, model.Done, model.Failed, model.Applied,
     model.UndoIntent, model.StepUndone, model.Undone,
+    model.Booted, model.Proved, model.Confirmed, model.GivenUp,
 )  # fmt: skip
 _BY_KIND = {each.KIND: each for each in _ENTRY_TYPES}
 _SPARE_BYTES = 1 << 20

@@ -16,7 +16,7 @@ from ..model.journal import (
     UndoIntent,
     Undone,
 )
-from ..model.plan import BindStep, CommandStep, FileStep, RefreshStep, Step
+from ..model.plan import BindStep, CommandStep, CopyStep, FileStep, RefreshStep, Step
 from ..model.words import add_words, split_words, take_words
 from .apply import Announce, Machine, encoded, now, put, temporary_name
 from .baseline import remove_baseline
@@ -61,7 +61,8 @@ class Undoer:
             paths = ", ".join(dict.fromkeys(each.path for each in obstacles))
             raise ConflictError("in-the-way", path=paths, run=obstacles[0].run)
         undone = tuple(self._undo_run(run) for run in runs)
-        if undone:
+        # What ends with a trial alone is its watcher: what was applied stands
+        if any(run.begin.trial is None for run in undone):
             remove_baseline(self._files)
         return undone
 
@@ -116,6 +117,8 @@ class Undoer:
                 return self._undo_file(run, index, step, intent)
             case CommandStep():
                 return self._undo_command(run, index, intent, run_again)
+            case CopyStep():
+                return self._undo_copy(run, index, step)
             case BindStep():
                 return self._undo_bind(run, index, step, intent)
 
@@ -148,13 +151,25 @@ class Undoer:
                 run = self._journal.add(run, entry)
                 like = self._files.image(step.path) if back.is_merged else intent.before[0]
                 put(self._files, step.path, back.content, entry.temporary, like)
+        self._remove_directories(run, index)
+        merged = (step.path,) if back is not None and back.is_merged else ()
+        return self._journal.add(run, StepUndone(step=index, kept=kept, merged=merged))
+
+    def _undo_copy(self, run: Run, index: int, step: CopyStep) -> Run:
+        """The copy is ours alone, whatever it holds by now."""
+        run = self._journal.add(run, UndoIntent(step=index))
+        self._remove_temporaries(run, index, step.path)
+        self._files.remove(step.path)
+        self._remove_directories(run, index)
+        return self._journal.add(run, StepUndone(step=index))
+
+    def _remove_directories(self, run: Run, index: int) -> None:
+        """Remove what any attempt at this step has made, as far as nothing else is in there."""
         made = dict.fromkeys(
             path for attempt in run.intents(index) for path in attempt.created_directories
         )
         for created in sorted(made, key=len, reverse=True):
             self._files.remove_directory_if_empty(created)
-        merged = (step.path,) if back is not None and back.is_merged else ()
-        return self._journal.add(run, StepUndone(step=index, kept=kept, merged=merged))
 
     def _without_our_words(self, step: FileStep, back: TakenBack | None) -> TakenBack | None:
         """A command line that we made is kept, without our words, while they run.
@@ -261,7 +276,8 @@ def taken_back(step: FileStep, found: bytes | None) -> TakenBack | None:
 
     Of a command line only our words are taken back then; the line was changed, not replaced.
     """
-    if found in (encoded(step.after), encoded(step.before)):
+    is_ours = step.host_rewrites and found != _FOREIGN
+    if is_ours or found in (encoded(step.after), encoded(step.before)):
         return TakenBack(content=encoded(step.before))
     if not (step.adds or step.takes) or found == _FOREIGN:
         return None

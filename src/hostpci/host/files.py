@@ -26,7 +26,8 @@ _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _APPEND = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
 _COPY_BYTES = 1 << 20
-_SYSFS_PREFIX = "/sys/bus/pci/"
+# What may be written in place: nothing of it outlasts the boot
+_ATTRIBUTES = ("/sys/bus/pci/", "/proc/sys/kernel/panic")
 
 _FAULTS = {
     errno.ENOSPC: "disk-full",
@@ -208,8 +209,8 @@ class HostFiles:
             return status.f_bavail * status.f_frsize
 
     def write_attribute(self, path: str, value: str) -> None:
-        """Write a sysfs attribute of the PCI bus. Nothing is created, nothing truncated."""
-        if not path.startswith(_SYSFS_PREFIX):
+        """Write an attribute of the PCI bus, or kernel.panic. Nothing is created or truncated."""
+        if not path.startswith(_ATTRIBUTES):
             raise ConflictError("not-sysfs", path=path)
         with _speaking(path):
             descriptor = os.open(self.base.rstrip("/") + path, os.O_WRONLY | os.O_CLOEXEC)

@@ -7,6 +7,8 @@ from enum import StrEnum
 from typing import ClassVar
 
 from .plan import FileStep, Plan, RefreshStep
+from .proof import Proofs
+from .trial import By, Reason, Trial
 
 
 class RunState(StrEnum):
@@ -40,6 +42,7 @@ class Begin:
     started: str
     boot_id: str
     plan: Plan
+    trial: Trial | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,7 +117,50 @@ class Undone:
     finished: str
 
 
-Entry = Begin | Intent | Done | Failed | Applied | UndoIntent | StepUndone | Undone
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Booted:
+    """The watcher of a trial has begun its work in this boot."""
+
+    KIND: ClassVar[str] = "booted"
+
+    boot_id: str
+    at: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proved:
+    """What the boot after a run is worth: the proofs of all claims, without a reset."""
+
+    KIND: ClassVar[str] = "proved"
+
+    boot_id: str
+    at: str
+    proofs: Proofs
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Confirmed:
+    """The trial ended well; only its own parts are still to be taken back."""
+
+    KIND: ClassVar[str] = "confirmed"
+
+    at: str
+    by: By
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GivenUp:
+    """The trial ended badly, decided before anything is taken back. ``details``: what failed."""
+
+    KIND: ClassVar[str] = "given-up"
+
+    at: str
+    reason: Reason
+    details: tuple[str, ...] = ()
+
+
+TrialEntry = Booted | Proved | Confirmed | GivenUp
+Entry = Begin | Intent | Done | Failed | Applied | UndoIntent | StepUndone | Undone | TrialEntry
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -22,6 +22,7 @@ class FileStep:
     ``before`` is the text that must be there when the step runs, None for "no such file".
     ``adds`` and ``takes``: of a kernel command line, the words that the change is about. Should
     somebody change the line as well, undo takes back these words and leaves the rest.
+    ``host_rewrites``: the boot loader writes into it later, so undo does not ask what it holds.
     """
 
     KIND: ClassVar[str] = "file"
@@ -33,6 +34,7 @@ class FileStep:
     mode: int = 0o644
     adds: tuple[str, ...] = ()
     takes: tuple[str, ...] = ()
+    host_rewrites: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +71,17 @@ class RefreshStep:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CopyStep:
+    """Copy ``source`` to ``path``, a place of our own where nothing may lie yet."""
+
+    KIND: ClassVar[str] = "copy"
+
+    code: str
+    source: str
+    path: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BindStep:
     """Move one function from ``from_driver`` (None: no driver) to vfio-pci, now.
 
@@ -83,7 +96,7 @@ class BindStep:
     from_driver: str | None
 
 
-Step = FileStep | CommandStep | RefreshStep | BindStep
+Step = FileStep | CommandStep | CopyStep | RefreshStep | BindStep
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

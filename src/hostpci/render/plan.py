@@ -6,13 +6,22 @@ import difflib
 from collections.abc import Iterator
 
 from ..i18n import Catalog
-from ..model.plan import BindStep, CommandStep, FileStep, Plan, Reboot, RefreshStep, Step
+from ..model.plan import (
+    BindStep,
+    CommandStep,
+    CopyStep,
+    FileStep,
+    Plan,
+    Reboot,
+    RefreshStep,
+    Step,
+)
 from .findings import render_finding
 
 
 def step_target(step: Step) -> str:
     match step:
-        case FileStep():
+        case FileStep() | CopyStep():
             return step.path
         case CommandStep() | RefreshStep():
             return " ".join(step.argv)
@@ -61,6 +70,8 @@ def diff(step: Step) -> Iterator[str]:
         case RefreshStep():
             yield from (f"~ + {word}" for word in step.words)
             yield from (f"~ - {word}" for word in step.gone)
+        case CopyStep():
+            yield f"+ {step.source} -> {step.path}"
         case BindStep():
             yield f"~ {step.from_driver or '-'} -> vfio-pci"
 

@@ -6,30 +6,35 @@ from ...errors import ConflictError, Exit, PartialError, RefusedError, ToolError
 from ...model.codec import document
 from ...model.journal import History, Run, RunState
 from ...model.plan import BindStep, Plan, Reboot
+from ...model.trial import Trial
 from ...planner.plan import make_plan, why_not_now
+from ...planner.trial import TrialPlan, open_trial
 from ...render.plan import render_steps
 from ..context import Context
 from ..remember import remember
+from ..trial import asked_trial, prepare, refuse_while_open
 from . import plan as plan_verb
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ...executor.apply import Machine
+    from ...executor.journal import Journal
 
 
 def run(context: Context) -> int:
+    trial = asked_trial(context)
     saved = plan_verb.load(context.args.plan) if context.args.plan else None
     if not context.args.now and _binds_now(saved):
         raise UsageError("plan-needs-now", path=context.args.plan)
     if context.args.dry_run:
         plan = _checked(context, saved)
-        plan_verb.show(context, plan)
+        show(context, plan, prepare(context, trial, plan))
         context.tell("apply.dry-run")
         return plan_verb.exit_code(plan)
-    return _apply(context, saved)
+    return _apply(context, saved, trial)
 
 
-def _apply(context: Context, saved: Plan | None) -> int:
+def _apply(context: Context, saved: Plan | None, trial: Trial | None) -> int:
     """The part that writes; its code is not even loaded for ``--dry-run``."""
     from ...executor.apply import exclusive
 
@@ -40,7 +45,10 @@ def _apply(context: Context, saved: Plan | None) -> int:
             context.tell("confirm.no")
             return Exit.FAILED
         plan = _checked(context, saved)
-        plan_verb.show(context, plan)
+        if plan.steps:
+            refuse_while_open(context.history())
+        prepared = prepare(context, trial, plan)
+        show(context, plan, prepared)
         if plan.refusals or not plan.steps:
             if not plan.refusals:
                 remember(context, machine, context.facts())
@@ -48,16 +56,41 @@ def _apply(context: Context, saved: Plan | None) -> int:
         if not context.confirm():
             context.tell("confirm.no")
             return Exit.FAILED
-        return _conclude(context, machine, _carry_out(context, machine, plan))
+        done = _carry_out(context, machine, plan, prepared)
+        return _conclude(context, machine, done, prepared)
 
 
-def _carry_out(context: Context, machine: Machine, plan: Plan) -> Run:
+def show(context: Context, plan: Plan, prepared: TrialPlan | None) -> None:
+    """The plan, after what has to be in place before it."""
+    if prepared is None or context.args.json:
+        plan_verb.show(context, plan)
+        return
+    from ...render.findings import render_finding
+
+    context.out(context.catalog.text("trial.plan-head"), "HEAD")
+    for line, level in render_steps(prepared.plan, context.catalog):
+        context.out(line, level)
+    for note in prepared.plan.notes:
+        for line, level in render_finding(note, context.catalog):
+            context.out(line, level)
+    context.out("")
+    context.out(context.catalog.text("trial.plan-change"), "HEAD")
+    plan_verb.show(context, plan)
+
+
+def _carry_out(context: Context, machine: Machine, plan: Plan, prepared: TrialPlan | None) -> Run:
     """Apply; a stop after the first step was begun is told by its own exit code."""
     from ...executor.apply import Executor
     from ...executor.journal import Journal
 
+    executor = Executor(machine, context.announce)
     try:
-        return Executor(machine, context.announce).apply(plan, "apply")
+        if prepared is not None:
+            from ...executor.tool import install_tool
+
+            install_tool(machine.files)
+            executor.apply(prepared.plan, "trial", prepared.trial)
+        return executor.apply(plan, "apply")
     except ToolError as error:
         cut = Journal(machine.files).interrupted()
         if cut is not None and cut.intent(0) is not None:
@@ -85,23 +118,32 @@ def _finish_interrupted(context: Context, machine: Machine, saved: Plan | None) 
     from ...executor.journal import Journal
     from ...executor.undo import Undoer
 
-    cut = Journal(machine.files).interrupted()
+    cut = _cut_off(Journal(machine.files))
     if cut is None:
         return True
     if saved is not None:
         raise PartialError("interrupted-run", verb="apply")
-    context.tell(f"apply.resuming-{cut.state}", run=cut.number)
+    is_trial = cut.begin.trial is not None
+    context.tell("trial.resuming" if is_trial else f"apply.resuming-{cut.state}", run=cut.number)
     if not context.args.json:
         for line, level in render_steps(cut.begin.plan, context.catalog):
             context.out(line, level)
     if not context.confirm():
         return False
-    if cut.state is RunState.UNDOING:
+    # A trial that was cut off in the making watches over nothing: the run it is for comes after.
+    if cut.state is RunState.UNDOING or is_trial:
         Undoer(machine, announce=context.announce).undo(History(runs=(cut,)))
         return True
     _refuse_unsafe_binds(context, cut)
     Executor(machine, context.announce).finish(cut)
     return True
+
+
+def _cut_off(journal: Journal) -> Run | None:
+    """The run that was cut off; or a whole trial, if it was cut off before what it is for began."""
+    trial = open_trial(journal.history())
+    alone = trial.run if trial is not None and trial.watched is None else None
+    return journal.interrupted() or alone
 
 
 def _refuse_unsafe_binds(context: Context, cut: Run) -> None:
@@ -137,7 +179,7 @@ def _difference(saved: Plan, fresh: Plan) -> str:
     return "\n".join(difflib.unified_diff(before, after, "saved", "today", lineterm="", n=1))
 
 
-def _conclude(context: Context, machine: Machine, done: Run) -> int:
+def _conclude(context: Context, machine: Machine, done: Run, prepared: TrialPlan | None) -> int:
     """Look again: after a plan nothing may be left of it."""
     facts = context.facts()
     left = make_plan(facts, bind_now=context.args.now)
@@ -147,6 +189,8 @@ def _conclude(context: Context, machine: Machine, done: Run) -> int:
         raise PartialError("not-converged", run=done.number)
     remember(context, machine, facts)
     context.tell("apply.done", run=done.number)
+    if prepared is not None and prepared.trial.within_s is not None:
+        context.tell("trial.armed", minutes=round(prepared.trial.within_s / 60, 1))
     if left.reboot is Reboot.ONE:
         context.tell("apply.reboot", waiting=", ".join(left.pending) or "IOMMU")
         return Exit.REBOOT_NEEDED

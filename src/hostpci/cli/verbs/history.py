@@ -5,6 +5,7 @@ from __future__ import annotations
 from ...errors import Exit
 from ...model.codec import document
 from ...render.plan import step_target
+from ...render.trial import render_events
 from ..context import Context
 
 
@@ -32,4 +33,6 @@ def run(context: Context) -> int:
                 mark = "done" if each.done(index) else "open"
             title = context.catalog.step_text(step.code)
             context.out(f"   [{context.catalog.text(f'mark.{mark}')}] {title}: {step_target(step)}")
+        for line, level in render_events(each, context.catalog):
+            context.out(f"   {line}", level)
     return Exit.OK

@@ -11,6 +11,7 @@ from ...model.pci import VFIO, PciFunction
 from ...model.plan import FileStep
 from ...model.rule import rule_path
 from ...planner.plan import rebuild_step, reserved
+from ...planner.trial import open_trial
 from ...render.plan import step_target
 from ..context import Context
 from .apply import outlive_the_terminal
@@ -54,6 +55,8 @@ def _is_left_behind(context: Context) -> bool:
 
 def _undo(context: Context, machine: Machine) -> int:
     from ...executor.journal import Journal
+    from ...executor.tool import drop_tool
+    from ...executor.trial import Trials
     from ...executor.undo import Undoer
 
     history = _chosen(context)
@@ -72,6 +75,10 @@ def _undo(context: Context, machine: Machine) -> int:
     _rebuild_stale(context, machine, facts)
     Journal(machine.files).drop_copies()
     _stop_timer(context, machine, undone)
+    drop_tool(machine.files, Journal(machine.files).history())
+    if any(each.begin.trial is not None for each in undone):
+        Trials(machine).reload_units()
+        Trials(machine).withdraw_message()
     waiting = _give_back(context, machine, facts)
     if context.args.forget:
         _forget(machine)
@@ -98,9 +105,17 @@ def _stop_timer(context: Context, machine: Machine, undone: tuple[Run, ...]) -> 
 
 
 def _chosen(context: Context) -> History:
-    """The runs to take back: all that are not undone, or only the newest of them."""
-    runs = [each for each in context.history().runs if each.state is not RunState.UNDONE]
-    return History(runs=tuple(runs[-1:] if context.args.last else runs))
+    """The runs to take back: all that are not undone, or only the newest of them.
+
+    With a run that is on trial goes its trial: there is nothing left to watch over.
+    """
+    history = context.history()
+    runs = [each for each in history.runs if each.state is not RunState.UNDONE]
+    if context.args.last:
+        trial = open_trial(history)
+        both = trial is not None and trial.watched is not None and runs[-1:] == [trial.watched]
+        runs = runs[-2:] if both else runs[-1:]
+    return History(runs=tuple(runs))
 
 
 def _show(context: Context, history: History) -> None:

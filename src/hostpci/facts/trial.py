@@ -1,0 +1,45 @@
+"""Reads what a trial boot rests on: GRUB's own files, watchdogs, systemd."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ..host.root import Root
+from ..model.facts import Loader
+from ..model.trial import TrialFacts, WatchdogFacts
+from .loader import GRUB_CONFIG
+from .look import Look
+
+GRUB_CUSTOM = "/boot/grub/custom.cfg"
+_WATCHDOGS = "/sys/class/watchdog"
+_SYSTEMD = ("/usr/lib/systemd/systemd", "/lib/systemd/systemd")
+# PVE's daemon for high availability; it is the one that opens /dev/watchdog there
+_WATCHDOG_MUX = "/usr/sbin/watchdog-mux"
+
+
+def read_trial_facts(root: Root, loader: Loader) -> TrialFacts:
+    """Everything beyond Facts that planning a trial needs. What cannot be read counts as absent:
+    then the trial has less to rest on, and says so.
+    """
+    look = Look(root)
+    is_grub = loader is Loader.GRUB
+    return TrialFacts(
+        has_systemd=any(look.exists(path) for path in _SYSTEMD),
+        grub_config=look.raw(GRUB_CONFIG) if is_grub else None,
+        custom_config=look.own_text(GRUB_CUSTOM) if is_grub else None,
+        watchdogs=tuple(read_watchdogs(root)),
+        has_watchdog_mux=look.exists(_WATCHDOG_MUX),
+    )
+
+
+def read_watchdogs(root: Root) -> Iterator[WatchdogFacts]:
+    """Documentation/ABI/testing/sysfs-class-watchdog."""
+    look = Look(root)
+    for name in look.names(_WATCHDOGS):
+        base = f"{_WATCHDOGS}/{name}"
+        yield WatchdogFacts(
+            name=name,
+            identity=look.text(f"{base}/identity") or name,
+            is_active=look.text(f"{base}/state") == "active",
+            cannot_stop=look.text(f"{base}/nowayout") == "1",
+        )

@@ -1,0 +1,28 @@
+"""The course of a trial for a person: which boots it saw, and how it ended."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ..i18n import Catalog
+from ..model.journal import Booted, Confirmed, GivenUp, Proved, Run
+
+
+def render_events(run: Run, catalog: Catalog) -> Iterator[tuple[str, str]]:
+    for entry in run.entries:
+        match entry:
+            case Booted():
+                yield catalog.text("trial.event.booted", at=entry.at), ""
+            case Proved():
+                verdict = "proven" if entry.proofs.proven else "not-proven"
+                slots = ", ".join(each.slot for each in entry.proofs.proofs) or "-"
+                level = "PASS" if entry.proofs.proven else "FAIL"
+                yield catalog.text(f"trial.event.{verdict}", at=entry.at, slots=slots), level
+            case Confirmed():
+                yield catalog.text(f"trial.event.confirmed-{entry.by}", at=entry.at), "PASS"
+            case GivenUp():
+                why = catalog.text(f"trial.why.{entry.reason}")
+                details = f" ({'; '.join(entry.details)})" if entry.details else ""
+                yield catalog.text("trial.event.given-up", at=entry.at, why=why + details), "WARN"
+            case _:
+                pass
