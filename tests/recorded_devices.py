@@ -218,7 +218,9 @@ def _add_iommu(about: Description, root: MemoryRoot) -> None:
     for unit in host.get("units", default) if host["iommu"] else []:
         root.directory(f"/sys/class/iommu/{unit}")
     root.directory("/sys/class/iommu")
-    remaps = host["remapping"] and host["iommu"]
+    # Intel's remapping of interrupts is on wherever the firmware has DMAR, whatever becomes of the
+    # rest of it (intel_prepare_irq_remapping in drivers/iommu/intel/irq_remapping.c)
+    remaps = host["remapping"] and bool(tables) and (about.is_intel or host["iommu"])
     prefix = "IR-" if remaps else ""
     chips = {1: "IO-APIC", 8: "IO-APIC", 9: "IO-APIC"}
     ports = [each.address for each in about.functions if each.driver == "pcieport"]
