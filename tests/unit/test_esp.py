@@ -257,6 +257,26 @@ def test_a_file_that_we_made_stays_without_our_words_while_they_run(tmp_path: Pa
     assert host.options(A) == [ROOT]
 
 
+def test_our_own_grub_file_goes_also_while_its_words_run(tmp_path: Path) -> None:
+    host = grub_host(tmp_path)
+    root = host.root_print()
+    apply(host, WORD)
+    running = host.file("/proc/cmdline")
+    before = running.read_text()
+    running.write_text(f"{before.strip()} {WORD}\n")
+    assert undo(host) == ()
+    running.write_text(before)
+    assert host.root_print() == root
+
+
+def test_our_own_grub_file_that_somebody_edited_is_in_the_way(tmp_path: Path) -> None:
+    host = grub_host(tmp_path)
+    apply(host, WORD)
+    host.file(DROPIN).write_text("# mine\n")
+    with pytest.raises(ConflictError, match="in-the-way"):
+        undo(host)
+
+
 # images
 
 

@@ -21,7 +21,7 @@ from ..model.plan import RefreshStep
 from ..model.words import first_line, split_words
 
 _LIST = "/etc/kernel/proxmox-boot-uuids"
-_CMDLINE = "/etc/kernel/cmdline"
+KERNEL_CMDLINE = "/etc/kernel/cmdline"
 _GRUB_DIRECTORY = "/etc/default/grub.d"
 _OUR_GRUB_FILE = f"{_GRUB_DIRECTORY}/90-hostpci.cfg"
 _UUID = re.compile(r"[0-9A-F]{4}-[0-9A-F]{4}")
@@ -138,7 +138,7 @@ class BootPartitions:
 
     def _line(self) -> tuple[str, ...] | None:
         """What the tool gives systemd-boot's entries; None where it asks the running kernel."""
-        text = self._content(_CMDLINE)
+        text = self._content(KERNEL_CMDLINE)
         return None if text is None else split_words(first_line(text))
 
     def _words_of_others(self) -> set[str]:

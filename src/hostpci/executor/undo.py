@@ -21,7 +21,7 @@ from ..model.words import add_words, split_words, take_words
 from .apply import Announce, Machine, encoded, now, put, temporary_name
 from .baseline import remove_baseline
 from .bind import hand_back
-from .esp import BootPartitions
+from .esp import KERNEL_CMDLINE, BootPartitions
 from .journal import KEPT, Journal
 
 _COMMAND_TIMEOUT_S = 3600
@@ -176,7 +176,8 @@ class Undoer:
 
         Without the file proxmox-boot-tool falls back to /proc/cmdline and would make them last.
         """
-        if back is None or back.content is not None or not step.adds or step.after is None:
+        is_line = step.path == KERNEL_CMDLINE and bool(step.adds)
+        if back is None or back.content is not None or step.after is None or not is_line:
             return back
         running = split_words((self._content("/proc/cmdline") or b"").decode("utf-8", "replace"))
         if not set(step.adds) & set(running):
@@ -279,7 +280,7 @@ def taken_back(step: FileStep, found: bytes | None) -> TakenBack | None:
     is_ours = step.host_rewrites and found != _FOREIGN
     if is_ours or found in (encoded(step.after), encoded(step.before)):
         return TakenBack(content=encoded(step.before))
-    if not (step.adds or step.takes) or found == _FOREIGN:
+    if step.path != KERNEL_CMDLINE or not (step.adds or step.takes) or found == _FOREIGN:
         return None
     if found is None:
         return TakenBack(content=None)
