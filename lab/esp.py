@@ -10,6 +10,9 @@ from lab import bootdisk, process, qemu_build
 # mtools asks on the terminal unless told not to, and refuses a disk whose geometry it dislikes.
 _ENVIRONMENT = {"MTOOLS_SKIP_CHECK": "1", "MTOOLS_NO_VFAT": "0"}
 
+# A FAT32 file system's boot sector and its copy.
+_BOOT_SECTORS = (0, 6)
+
 
 def _image(disk: Path, layout: bootdisk.Layout) -> str:
     return f"{disk}@@{layout.esp_start_sector * bootdisk.SECTOR_BYTES}"
@@ -27,8 +30,17 @@ def write(disk: Path, layout: bootdisk.Layout, serial: str, tree: Path) -> None:
         "mformat", "-i", image, "-F", "-T", str(layout.esp_sectors), "-h", "255", "-s", "63",
         "-H", str(layout.esp_start_sector), "-N", serial.replace("-", ""), "-v", "ESP", "::",
     )  # fmt: skip
+    _remove_partition_entry(disk, layout)
     for each in sorted(tree.iterdir()):
         _run("mcopy", "-i", image, "-s", "-n", "-m", str(each), "::/")
+
+
+def _remove_partition_entry(disk: Path, layout: bootdisk.Layout) -> None:
+    """mformat describes the file system as a partition inside itself, which GRUB warns about."""
+    with disk.open("r+b") as image:
+        for sector in _BOOT_SECTORS:
+            image.seek((layout.esp_start_sector + sector) * bootdisk.SECTOR_BYTES + 446)
+            image.write(bytes(64))
 
 
 def read(disk: Path, layout: bootdisk.Layout, folder: Path) -> None:

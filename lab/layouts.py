@@ -5,7 +5,7 @@ A layout says what differs from the plain one; `images` makes the disk of it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lab import lvm
@@ -51,8 +51,9 @@ class Layout:
         """Everything here that decides what an image holds; nothing for the plain one."""
         if self.name == "plain":
             return ""
-        contents = [source.read_text(encoding="utf-8") for source, _ in self.files]
-        return repr((self, contents, 1))
+        # Contents and not paths: the same image serves every checkout.
+        files = [(path, source.read_text(encoding="utf-8")) for source, path in self.files]
+        return repr((replace(self, files=()), files, 2))
 
 
 _ALL = (

@@ -36,6 +36,12 @@ def test_images_that_differ_are_different_artefacts() -> None:
     assert len(paths) == len(names)
 
 
+def test_an_image_does_not_depend_on_where_the_checkout_is() -> None:
+    checkout = str(Path(images.__file__).parent)
+    for name in ("plain", "lvm", "systemd-boot", "grub-on-esp"):
+        assert checkout not in images.Image.named("debian12", name).disk.recipe
+
+
 def test_an_unknown_layout_is_answered_with_the_known_ones() -> None:
     with pytest.raises(UsageError) as caught:
         layout("nonesuch")
@@ -70,6 +76,10 @@ def test_what_is_written_to_an_esp_is_read_from_it(tmp_path: Path) -> None:
     disk = tmp_path / "disk"
     bootdisk.write(disk, WITH_ESP, boot_img=b"", core_img=b"")
     esp.write(disk, WITH_ESP, "12AB-34CD", tree)
+    for sector in (0, 6):
+        at = (WITH_ESP.esp_start_sector + sector) * bootdisk.SECTOR_BYTES
+        boot_sector = disk.read_bytes()[at : at + 512]
+        assert boot_sector[446:] == bytes(64) + b"\x55\xaa"
     back.mkdir()
     esp.read(disk, WITH_ESP, back)
     assert (back / "loader/entries/a long name.conf").read_text() == "title\n"
