@@ -38,7 +38,7 @@ _NAMED = (
     ("vfio-disable-vga", "/etc/modprobe.d/vfio.conf:1"),
     ("blacklist", "/etc/modprobe.d/blacklist.conf:2"),
     ("blacklist-absent", "/etc/modprobe.d/blacklist.conf:3"),
-    ("blacklist", "/etc/modprobe.d/blacklist.conf:4"),
+    ("blacklist-absent", "/etc/modprobe.d/blacklist.conf:4"),  # Proxmox's kernels have nvidiafb
     ("blacklist-absent", "/etc/modprobe.d/blacklist.conf:5"),
     ("unsafe-interrupts-remapped", "/etc/modprobe.d/iommu_unsafe_interrupts.conf:1"),
     ("kvm-ignore-msrs", "/etc/modprobe.d/kvm.conf:1"),

@@ -175,6 +175,9 @@ def as_pve(host: RecordedHost, release: str = "6.8.12-9-pve") -> RecordedHost:
     for path in (f"/boot/config-{old}", f"{tree}/modules.dep", f"{tree}/modules.alias"):
         host.with_file(path.replace(old, release), host.data["files"][path])
     host.data["times"][f"/boot/initrd.img-{release}"] = 1
+    host.data["files"][f"/lib/modules/{release}/modules.dep"] += (
+        "kernel/drivers/video/fbdev/nvidia/nvidiafb.ko:\n"
+    )
     return host.with_file("/proc/sys/kernel/osrelease", f"{release}\n")
 
 
