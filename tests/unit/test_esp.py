@@ -227,6 +227,34 @@ def test_a_word_that_is_not_wanted_any_more_goes_and_undo_brings_both_states(
     assert host.esp_print() == esps
 
 
+@pytest.mark.parametrize("edit", ["# mine\n", 'GRUB_TIMEOUT="9"\n'])
+def test_our_own_file_that_somebody_changed_is_in_the_way_and_its_words_are_named(
+    tmp_path: Path, edit: str
+) -> None:
+    """It is no shared line: its first line is a comment, and the words stand further down."""
+    host = grub_host(tmp_path)
+    apply(host, WORD)
+    host.file(DROPIN).write_text(edited := host.file(DROPIN).read_text() + edit)
+    with pytest.raises(ConflictError, match="in-the-way"):
+        undo(host)
+    assert host.file(DROPIN).read_text() == edited
+    history = Journal(host.machine.files).history()
+    (run,) = Undoer(host.machine, skip_changed=True).undo(history)
+    assert (run.kept, run.merged) == ((DROPIN,), ())
+    assert host.file(DROPIN).read_text() == edited
+
+
+def test_our_own_file_that_is_gone_is_taken_back_already(tmp_path: Path) -> None:
+    host = grub_host(tmp_path)
+    esps = host.esp_print()
+    apply(host, WORD)
+    apply(host, WORD, "quiet2")
+    host.file(DROPIN).unlink()
+    undo(host)
+    assert not host.file(DROPIN).exists()
+    assert host.esp_print() == esps
+
+
 def test_a_line_that_is_gone_is_not_brought_back(tmp_path: Path) -> None:
     host = sd_host(tmp_path)
     apply(host, WORD)

@@ -137,7 +137,12 @@ class Undoer:
         partitions = BootPartitions(self._files, self._machine.runner, entry.temporary)
         partitions.tidy_up(run, index)
         run = self._journal.add(run, entry)
-        partitions.refresh(replace(step, words=step.gone, gone=step.words, releases=()))
+        # A file that was left as somebody changed it says what it says
+        edits = [each for each in run.begin.plan.steps if isinstance(each, FileStep)]
+        left = [word for e in edits if e.path in run.kept for word in (*e.adds, *e.takes)]
+        gone = tuple(word for word in step.words if word not in left)
+        words = tuple(word for word in step.gone if word not in left)
+        partitions.refresh(replace(step, words=words, gone=gone, releases=()))
         return self._journal.add(run, StepUndone(step=index))
 
     def _undo_file(self, run: Run, index: int, step: FileStep, intent: Intent) -> Run:
@@ -275,15 +280,18 @@ class TakenBack:
 def taken_back(step: FileStep, found: bytes | None) -> TakenBack | None:
     """None if what is there is neither ours nor what was before: somebody's change.
 
-    Of a command line only our words are taken back then; the line was changed, not replaced.
+    Of a command line only our words are taken back then; the line was changed, not replaced. Our
+    own file under grub.d is no such line: as long as somebody's change is in it, so are our words.
     """
     is_ours = step.host_rewrites and found != _FOREIGN
     if is_ours or found in (encoded(step.after), encoded(step.before)):
         return TakenBack(content=encoded(step.before))
-    if step.path != KERNEL_CMDLINE or not (step.adds or step.takes) or found == _FOREIGN:
+    if not (step.adds or step.takes) or found == _FOREIGN:
         return None
     if found is None:
         return TakenBack(content=None)
+    if step.path != KERNEL_CMDLINE:
+        return None
     try:
         text = found.decode("utf-8")
     except UnicodeDecodeError:
