@@ -54,6 +54,21 @@ def test_a_program_that_does_not_end_is_ended_with_its_children() -> None:
     assert ticks, "progress is reported while it runs"
 
 
+@pytest.mark.filterwarnings("ignore:subprocess .* is still running:ResourceWarning")
+def test_a_program_that_not_even_sigkill_ends_is_left_behind(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """One that waits for a dead disk or a suspended pool, in the kernel."""
+    killed: list[int] = []
+    monkeypatch.setattr(os, "killpg", lambda group, _signal: killed.append(group))
+    started = time.monotonic()
+    with pytest.raises(EnvironmentFault, match="command-timeout"):
+        RealRunner().run(["sleep", "60"], timeout_s=0.5)
+    assert time.monotonic() - started < 30
+    monkeypatch.undo()
+    os.killpg(killed[0], signal.SIGKILL)
+
+
 def test_an_interrupt_waits_for_the_program_to_end(
     tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:

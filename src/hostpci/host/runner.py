@@ -22,6 +22,7 @@ _ENVIRONMENT = {
     "DEBIAN_FRONTEND": "noninteractive",
 }
 _STDERR_TAIL_CHARS = 800
+_DEATH_TIMEOUT_S = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,12 +134,21 @@ def _output_within_a_second(process: Popen[bytes]) -> tuple[bytes, bytes] | None
 
 
 def _kill_session(process: Popen[bytes]) -> None:
-    """End a program and what it started; each has the session that we gave it."""
+    """End a program and what it started; each has the session that we gave it.
+
+    One that sleeps in the kernel, on a dead disk or a suspended pool, does not even hear SIGKILL:
+    it is not waited for.
+    """
     import os
     import signal
+    import subprocess
 
     os.killpg(process.pid, signal.SIGKILL)
-    process.communicate()
+    try:
+        process.communicate(timeout=_DEATH_TIMEOUT_S)
+    except subprocess.TimeoutExpired:
+        for pipe in filter(None, (process.stdout, process.stderr)):
+            pipe.close()
 
 
 def _filtered(text: str, keep: Keep | None) -> str:
