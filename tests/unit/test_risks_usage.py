@@ -53,6 +53,19 @@ def test_members_of_a_pool_are_those_that_zpool_names(guide: RecordedHost) -> No
     assert not by_name["sdb"].critical
 
 
+def test_what_stands_between_the_devices_of_a_pool_is_no_pool(guide: RecordedHost) -> None:
+    """zpool_main.c print_list_stats: the heading of a class begins where a pool's name does."""
+    lines = [
+        "tank\t464G\tONLINE",
+        "\t/dev/sda3\t464G",
+        "logs      -      -      -",
+        "\t/dev/sdb\t1G",
+    ]
+    with_pool(with_disks(guide), *lines)
+    by_name = {use.name: use.detail for use in uses(guide, SATA, UseKind.DISK)}
+    assert (by_name["sda"], by_name["sdb"]) == ("ZFS tank", "ZFS tank")
+
+
 def test_where_zpool_cannot_be_asked_any_disk_may_be_a_member(guide: RecordedHost) -> None:
     with_pool(with_disks(guide)).data["commands"].pop()
     assert all(use.critical for use in uses(guide, SATA, UseKind.DISK))
@@ -159,6 +172,7 @@ def test_other_sessions_do_not_count(guide: RecordedHost) -> None:
     for line in (
         SSH_V4.replace(":0016", ":0050"), SSH_V4.replace(" 01 ", " 06 "), "  sl  local_address\n",
         SSH_V4.replace("0A02A8C0", "0A0BA8C0").replace("6402A8C0", "640BA8C0"),
+        SSH_V4.replace("0A02A8C0", "0A02A8C"), SSH_V6.replace("FFFF0000", "FFFF000"),
     ):  # fmt: skip
         assert not nic(guide.with_file("/proc/net/tcp", line)).critical
 

@@ -127,7 +127,7 @@ def _pool_members(look: Look, runner: Runner) -> list[tuple[str, str]] | None:
     """Devices of every imported pool, mounted or not; None if there is one and nobody names them.
 
     ``zpool list -vHPL`` has a pool's name at the beginning of a line, its devices, with their
-    real paths, indented below it.
+    real paths, indented below it. Headings of classes of devices (logs, cache) have no size.
     """
     if not any(kind == "zfs" for _, _, kind, _ in mounts(look)) and not look.exists(POOLS):
         return []
@@ -139,7 +139,7 @@ def _pool_members(look: Look, runner: Runner) -> list[tuple[str, str]] | None:
     for line in lines:
         words = line.split()
         if words and not line[0].isspace():
-            pool = words[0]
+            pool = words[0] if words[1:2] != ["-"] else pool
         elif words and words[0].startswith("/dev/"):
             found.append((words[0], f"ZFS {pool}"))
     return found

@@ -98,11 +98,12 @@ def _sessions(look: Look) -> Iterator[tuple[str, int, int]]:
 
 def _ways_in(lines: Iterable[str]) -> Iterator[str]:
     """Of the kernel's tables of sockets, the sessions of whoever administers this host."""
-    row = re.compile(r"\s*(\d+:) ([0-9A-F]+:([0-9A-F]{4})) ([0-9A-F]+:[0-9A-F]{4}) 01\b.*")
+    end = "(?:[0-9A-F]{8}|[0-9A-F]{32}):[0-9A-F]{4}"
+    row = re.compile(rf"\s*(\d+:) ({end}) ({end}) {_ESTABLISHED}\b.*")
     for line in lines:
         match = row.fullmatch(line)
-        if match and int(match[3], 16) in _WAYS_IN:
-            yield f"{match[1]} {match[2]} {match[4]} {_ESTABLISHED}"
+        if match and int(match[2].partition(":")[2], 16) in _WAYS_IN:
+            yield f"{match[1]} {match[2]} {match[3]} {_ESTABLISHED}"
 
 
 def address_in(text: str) -> tuple[int, int]:
