@@ -169,3 +169,26 @@ def test_what_the_kernel_makes_up_is_a_file() -> None:
     assert look.raw("/proc/self/mounts")
     assert look.raw("/proc/cmdline") is not None
     assert look.gaps == ()
+
+
+@pytest.mark.parametrize("name", ["99-default.link", "deep/80-net-setup-link.rules"])
+def test_a_file_that_is_masked_is_empty_and_no_gap(tmp_path: Path, name: str) -> None:
+    """How systemd and udev are told to leave a shipped file alone (systemd.unit(5), udev(7))."""
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).symlink_to("/dev/null")
+    for root, path in (
+        (TreeRoot("/"), f"{tmp_path}/{name}"),
+        (TreeRoot(str(tmp_path)), f"/{name}"),
+    ):
+        look = Look(root)
+        assert (look.raw(path), look.binary(path)) == ("", b"")
+        assert look.digest(path) is not None
+        assert look.gaps == ()
+
+
+@pytest.mark.parametrize("target", ["/dev/zero", "/dev/tty"])
+def test_other_devices_in_the_place_of_a_file_are_not_read(tmp_path: Path, target: str) -> None:
+    (tmp_path / "x").symlink_to(target)
+    look = Look(TreeRoot("/"))
+    assert look.raw(f"{tmp_path}/x") is None
+    assert [gap.what for gap in look.gaps] == [f"{tmp_path}/x"]
