@@ -142,7 +142,7 @@ TEXTS = {
     "finding.driver-in-initramfs.holds": "holds no competing driver (looked for {modules})",
     "finding.driver-in-initramfs.fails": "holds competing drivers: {modules}",
     "finding.driver-in-initramfs.unknown": "could not be listed",
-    "finding.driver-in-initramfs.remedy": "the plan rebuilds this image once, so that the claim is in it too",
+    "finding.driver-in-initramfs.remedy": "a plan rebuilds the image of the kernel that boots, unless the claim is in it already; images of other kernels stay as they are, as a way back",
     "finding.escape-active.fails": "hostpci=off is on the command line: claims stay unbound in this boot",
     "finding.escape-active.remedy": "boot without the word to bind them again",
     "finding.persisted.holds": "the claim is in place for the next boot",

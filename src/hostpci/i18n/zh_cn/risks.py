@@ -27,7 +27,7 @@ TEXTS: dict[str, str] = {
     "finding.group-shared.unknown": "与该插槽同组，且无法读取主机用它做什么：{device} 可能承载主机的磁盘或网络",
     "finding.group-shared.remedy": "把卡换到主板的另一个插槽（最好直连处理器），或更新固件",
     "finding.acs-asserted.fails": "它的 IOMMU 组只是声称的：内核命令行的覆盖选项说设备已隔离，硬件并没有",
-    "finding.acs-asserted.remedy": "去掉这个词，重启，再看真实的组",
+    "finding.acs-asserted.remedy": "去掉这个参数，重启，再看真实的组",
     # 主机用什么
     "finding.host-needs-it.fails": "主机自身依赖它",
     "finding.host-needs-it.unknown": "无法读取主机用它做什么：它可能承载主机的磁盘或网络",
@@ -56,7 +56,7 @@ TEXTS: dict[str, str] = {
     "finding.boot-vga-only.fails": "是启动显示设备，而且没有其他显示设备，也没有串口控制台",
     "finding.boot-vga-only.remedy": "插上另一个显示设备，或给内核一个串口控制台（console=ttyS0）",
     "finding.last-usb-input.fails": "主机最后的键盘或鼠标会随它离开",
-    "finding.last-usb-input.remedy": "把一个键盘插到另一个 USB 控制器的接口上",
+    "finding.last-usb-input.remedy": "把一个键盘或鼠标插到另一个 USB 控制器的接口上",
     # 认领的卡在别处
     "finding.identity-moved.fails": "在这里认领的设备现在位于 {now}；两处都不会绑定任何设备",
     "finding.identity-moved.remedy": "先 hostpci release {subject}，再 hostpci claim {now}",
