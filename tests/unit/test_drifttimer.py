@@ -70,6 +70,8 @@ def test_somebody_else_s_text_is_the_before_of_the_step() -> None:
         "ProtectSystem=strict",
         "NoNewPrivileges=yes",
         "CapabilityBoundingSet=CAP_DAC_READ_SEARCH CAP_SYS_PTRACE",
+        "DevicePolicy=closed",
+        "DeviceAllow=/dev/zfs rw",
     ],
 )
 def test_the_service_can_only_read(line: str) -> None:
@@ -77,8 +79,12 @@ def test_the_service_can_only_read(line: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "word", ["ProtectKernelModules", "PrivateNetwork", "ReadWritePaths", "ProtectProc", "Condition"]
-)
+    "word",
+    [
+        "ProtectKernelModules", "PrivateNetwork", "ReadWritePaths", "ProtectProc", "Condition",
+        "PrivateDevices",
+    ],
+)  # fmt: skip
 def test_and_reads_what_it_must(word: str) -> None:
     """Each of these would hide something, or make a check that does not run look well."""
     assert word not in written(on())[SERVICE]

@@ -10,8 +10,10 @@ TIMER_START = f"{_UNITS}/timers.target.d/50-hostpci-drift.conf"
 
 # What is not said on purpose: ProtectKernelModules= hides /usr/lib/modules, PrivateNetwork= shows
 # another /sys/class/net, ProtectHome= and ProtectProc= are for what others run, PrivateDevices=
-# is fine as sysfs stays. proxmox-boot-tool status mounts what it looks at, and cannot here: what
-# is on the ESPs is then not measured. Status 3 fails the unit: that is how monitoring hears of it.
+# hides /dev/disk, by which we see that an ESP is there, and /dev/zfs, which zpool list asks (what
+# would change a pool needs CAP_SYS_ADMIN beside it). proxmox-boot-tool status mounts what it looks
+# at, and cannot here: what is on the ESPs is then not measured. Status 3 fails the unit: that is
+# how monitoring hears of it.
 SERVICE_TEXT = """\
 # Written by "hostpci check --drift --timer on", removed by "--timer off" or "hostpci undo".
 [Unit]
@@ -26,7 +28,8 @@ IOSchedulingClass=idle
 ProtectSystem=strict
 ProtectHome=yes
 PrivateTmp=yes
-PrivateDevices=yes
+DevicePolicy=closed
+DeviceAllow=/dev/zfs rw
 ProtectKernelTunables=yes
 ProtectKernelLogs=yes
 ProtectControlGroups=yes
