@@ -380,6 +380,16 @@ def test_only_a_file_that_is_read_after_ours_can_take_our_words_away(
     assert [code for code, _ in refused(guide)] == ([expected] if expected else [])
 
 
+def test_a_word_that_is_not_in_our_file_is_not_lost_with_it(guide: RecordedHost) -> None:
+    """The host's own GRUB_CMDLINE_LINUX gives it, whatever becomes of the other variable."""
+    guide.with_file("/etc/default/grub", f'GRUB_CMDLINE_LINUX="{WORD}"\n')
+    guide.with_file("/etc/default/grub.d/zz.cfg", 'GRUB_CMDLINE_LINUX_DEFAULT="splash"\n')
+    assert refused(guide) == []
+    assert refused(guide, WORD, "intel_iommu=on") == [
+        ("grub-overridden", "/etc/default/grub.d/zz.cfg")
+    ]
+
+
 @pytest.mark.parametrize("value", ["'quiet iommu=pt'", '"iommu=pt" # note', "iommu=pt"])
 def test_a_word_that_grubs_own_files_give_is_not_added_again(
     guide: RecordedHost, value: str

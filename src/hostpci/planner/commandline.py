@@ -135,8 +135,9 @@ def _unreadable(facts: Facts, add: tuple[str, ...]) -> Iterator[Finding]:
     try:
         edit = _grub_edit if facts.loader.loader in _GRUB else _cmdline_edit
         tuple(edit(facts, add))
-        if facts.loader.loader in _GRUB and add:
-            yield from _overriding(facts, add)
+        ours = tuple(word for word in add if word not in _words_of_others(facts))
+        if facts.loader.loader in _GRUB and ours:
+            yield from _overriding(facts, ours)
     except EditError as error:
         where = f"{error.params.get('path', '')}:{error.params.get('line', 1)}"
         yield fails(error.code, Level.FAIL, where, where, blocks=True)
