@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from hostpci.errors import UsageError
@@ -230,6 +232,24 @@ def test_a_file_that_this_loader_does_not_read_needs_no_refresh(guide: RecordedH
     plan = adopt_plan(host.facts(), remove=True)
     assert edits(plan) == {GRUB: 'GRUB_CMDLINE_LINUX_DEFAULT="quiet"\n'}
     assert (refreshes(plan), commands(plan)) == ([], [])
+
+
+@pytest.mark.parametrize(
+    ("make", "path", "text"),
+    [
+        (systemd_boot_on_esp, GRUB, 'GRUB_CMDLINE_LINUX_DEFAULT="quiet iommu=pt"\n'),
+        (grub_on_esp, CMDLINE, f"{ROOT} iommu=pt\n"),
+    ],
+)
+def test_a_word_in_a_file_that_the_loader_does_not_read_has_no_effect_to_keep(
+    guide: RecordedHost, make: Callable[[RecordedHost], RecordedHost], path: str, text: str
+) -> None:
+    """To take it over would turn on what was never on."""
+    host = make(guide).with_file(path, text)
+    plan = adopt_plan(host.facts(), remove=False)
+    assert "iommu=pt" not in (edits(plan)[path] or "")
+    assert CLAIMS not in edits(plan)
+    assert (plan.notes, refreshes(plan)) == ((), [])
 
 
 def test_grub_on_boot_partitions_is_refreshed(guide: RecordedHost) -> None:

@@ -18,7 +18,7 @@ from ..model.claim import Claim
 from ..model.facts import Facts, InitramfsImage, Loader, Setting
 from ..model.finding import Finding, Level, Outcome
 from ..model.plan import FileStep, Plan, Reboot, Step
-from .commandline import esp_refusals, loader_update
+from .commandline import esp_refusals, is_read_by, loader_update
 from .handover import Handover, handover
 from .plan import rebuild_step
 from .takeout import concerned_modules, take_out
@@ -182,7 +182,7 @@ def _followers(facts: Facts, draft: _Draft) -> tuple[Step, ...]:
     edits = tuple(
         replace(step, takes=_words_taken(draft, step.path))
         for step in _edits(facts, draft)
-        if _is_read_by(facts.loader.loader, step.path)
+        if is_read_by(facts.loader.loader, step.path)
     )
     update = loader_update(facts, edits) if edits or images else ()
     return (*images, *update)
@@ -199,13 +199,6 @@ def _words_taken(draft: _Draft, path: str) -> tuple[str, ...]:
             and each.value not in left
         )
     )  # fmt: skip
-
-
-def _is_read_by(loader: Loader, path: str) -> bool:
-    """Whether the loader of this host reads the file at all: an edit of another needs no update."""
-    if path == KERNEL_CMDLINE:
-        return loader is Loader.SYSTEMD_BOOT_ON_ESP
-    return path.startswith(_GRUB_FILES) and loader in (Loader.GRUB, Loader.GRUB_ON_ESP)
 
 
 def _must_be_rebuilt(image: InitramfsImage, draft: _Draft) -> bool:

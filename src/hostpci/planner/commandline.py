@@ -103,6 +103,13 @@ def loader_update(
     return ()
 
 
+def is_read_by(loader: Loader, path: str) -> bool:
+    """Whether the loader of this host reads a file of kernel words at all."""
+    if path == KERNEL_CMDLINE:
+        return loader is Loader.SYSTEMD_BOOT_ON_ESP
+    return path.startswith("/etc/default/grub") and loader in _GRUB
+
+
 def command_line_refusals(facts: Facts, add: tuple[str, ...]) -> Iterator[Finding]:
     """Why the words cannot be put there; nothing where they are there or will be."""
     loader, evidence = facts.loader.loader, facts.loader.evidence

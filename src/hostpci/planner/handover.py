@@ -6,9 +6,11 @@ from dataclasses import dataclass, replace
 
 from ..checks.knobs import against
 from ..checks.leftovers import is_idle
+from ..facts.loader import KERNEL_CMDLINE
 from ..model.claim import Claim, Claims
 from ..model.facts import Facts, Setting
 from ..model.knob import Knob, Scope, knob_named, turned
+from .commandline import is_read_by
 from .knobstates import KNOB_OF_SETTING
 
 _INITRAMFS_LIST = "/etc/initramfs-tools/modules"
@@ -27,8 +29,8 @@ class Handover:
 def handover(
     facts: Facts, claims: tuple[Claim, ...], host_options: tuple[str, ...], setting: Setting
 ) -> Handover:
-    """What takes the setting's place; nothing where it has no effect on this kernel."""
-    if is_idle(facts, setting):
+    """What takes the setting's place; nothing where it has no effect on this host."""
+    if is_idle(facts, setting) or _is_never_read(facts, setting):
         return Handover()
     knob = knob_named(KNOB_OF_SETTING.get(setting.code, ""))
     if knob is None or setting.where.startswith(_INITRAMFS_LIST):
@@ -40,6 +42,13 @@ def handover(
     if claim is None:
         return Handover(why_not="adopt-needs-claim")
     return _to_claim(facts, claim, knob, setting)
+
+
+def _is_never_read(facts: Facts, setting: Setting) -> bool:
+    """A word in the file of another loader: to take it over would turn on what was never on."""
+    path = setting.where.partition(":")[0]
+    is_of_loader = path == KERNEL_CMDLINE or path.startswith("/etc/default/grub")
+    return is_of_loader and not is_read_by(facts.loader.loader, path)
 
 
 def _to_host(facts: Facts, knob: Knob, setting: Setting) -> Handover:
