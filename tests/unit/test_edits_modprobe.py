@@ -99,3 +99,11 @@ def test_a_module_is_the_same_with_the_other_dash_and_with_options() -> None:
 
 def test_modules_are_listed_as_they_are_written() -> None:
     assert modules_in("# c\nvfio-pci ids=1:2\n\n;x\nvfio\n") == ("vfio-pci", "vfio")
+
+
+@pytest.mark.parametrize("option", ["ids", "disable_vga"])
+def test_a_value_with_white_space_is_not_cut_in_half(option: str) -> None:
+    line = 'options vfio-pci ids="10de:2d04, 10de:22eb" disable_vga=1\n'
+    with pytest.raises(EditError, match="edit-says-more"):
+        take_option(line, "vfio_pci", option)
+    assert take_option(f'options kvm x="a b"\n{line}', "kvm_amd", "x").endswith(line)

@@ -59,10 +59,17 @@ def take_id(text: str, device: str, module: str = "vfio-pci") -> str:
 
 
 def _edit_options(text: str, module: str, edit: Callable[[str], str | None]) -> str:
-    """Put each option of ``module`` through ``edit``; None takes it out."""
+    """Put each option of ``module`` through ``edit``; None takes it out.
+
+    Raises EditError for a value with white space in it: the kernel's quotes hold it together
+    (lib/cmdline.c next_arg), and half of it would be left.
+    """
     for start, end, whole in reversed(list(_commands(text))):
         words = whole.split()
         if words[:1] == ["options"] and len(words) > 2 and same_module(words[1], module):  # noqa: PLR2004
+            for word in words:
+                if word.count('"') % 2:
+                    raise EditError("edit-says-more", word=word)
             edited = _edited(text[start:end], edit)
             left = _unfolded(edited).split()
             if len(left) <= 2:  # noqa: PLR2004  (options MODULE)
