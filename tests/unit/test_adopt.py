@@ -158,6 +158,12 @@ def test_what_cannot_be_edited_safely_is_named_and_left(
     assert set(codes(plan.notes)) == {code}
 
 
+def test_what_is_left_is_named_by_more_than_the_value_of_an_option(guide: RecordedHost) -> None:
+    line = "options vfio_iommu_type1 allow_unsafe_interrupts=1"
+    (note,) = adopt_plan(guide.with_file(UNSAFE, f"{line}\n").facts(), remove=False).notes
+    assert (note.code, note.params["value"]) == ("adopt-refused", line)
+
+
 def test_a_file_that_is_no_text_is_left(guide: RecordedHost) -> None:
     guide.with_file(KVM, "options kvm ignore_msrs=1\n")
     guide.data["binary"][KVM] = "/29wdGlvbnMga3ZtIGlnbm9yZV9tc3JzPTEK"

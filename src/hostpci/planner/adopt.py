@@ -14,6 +14,7 @@ from ..checks.leftovers import concerns_us
 from ..errors import EditError, UsageError
 from ..facts.claims import PATH, with_claim_changed, with_host_options
 from ..facts.loader import KERNEL_CMDLINE
+from ..facts.settings import OPTION_CODES
 from ..model.claim import Claim
 from ..model.facts import Facts, InitramfsImage, Loader, Setting
 from ..model.finding import Finding, Level, Outcome
@@ -132,9 +133,12 @@ def _with_left(draft: _Draft, setting: Setting, code: str, reason: str = "-") ->
 
 
 def _left(setting: Setting, code: str, reason: str = "-") -> Finding:
+    # The value of a switch ("1") says nothing by itself
+    is_switch = setting.code in OPTION_CODES.values() and setting.code != "vfio-ids"
+    value = setting.line if is_switch else setting.value
     return Finding(
         code=code, outcome=Outcome.DOES_NOT_HOLD, level=Level.NOTICE, subject=setting.where,
-        params={"value": setting.value, "reason": reason}, evidence=(setting.line,),
+        params={"value": value, "reason": reason}, evidence=(setting.line,),
     )  # fmt: skip
 
 
