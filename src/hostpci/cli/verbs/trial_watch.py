@@ -25,6 +25,7 @@ _WATCHDOG_S = 60
 _PANIC = "/proc/sys/kernel/panic"
 _PANIC_S = "30"
 _SYSTEMCTL_TIMEOUT_S = 300
+_GOING_DOWN_S = 60
 _HEALTH_LOOKS = 3
 # Whatever the boot is waiting for then, it is looked at as it is
 _LOOK_AFTER_S = 1800
@@ -119,4 +120,10 @@ class _Hands:
             return None
 
     def _reboot(self) -> None:
-        self._machine.runner.run(["systemctl", "reboot"], timeout_s=_SYSTEMCTL_TIMEOUT_S)
+        argv = ["systemctl", "--no-block", "reboot"]
+        try:
+            self._machine.runner.run(argv, timeout_s=_SYSTEMCTL_TIMEOUT_S)
+        except EnvironmentFault:
+            # A host that goes down ends our service first, and with it the program that asked
+            if not self._told.wait(_GOING_DOWN_S):
+                raise
