@@ -22,6 +22,7 @@ from hostpci.planner.turn import set_step, unset_step
 from hostpci.render.knobs import render_knobs
 
 from ..hosts import DEVICES, SLOT, VGA, RecordedHost
+from ..loaders import CMDLINE, ROOT, systemd_boot_on_esp
 from .support import carry_out, claim_of, image_time, on_vfio, with_rule
 from .test_leftovers import as_pve
 
@@ -438,3 +439,27 @@ def test_what_speaks_against_a_knob_is_shown_before_it_is_set(guide: RecordedHos
         "knob-not-intel", "knob-acs-no-patch", "knob-sysfb-not-boot-vga", "knob-remapping-on",
         "knob-blacklist-needed",
     }  # fmt: skip
+
+
+GRUB = "/etc/default/grub"
+
+
+@pytest.mark.parametrize(("path", "is_read"), [(GRUB, False), (CMDLINE, True)])
+def test_a_word_in_a_file_that_the_loader_does_not_read_is_not_in_the_next_boot(
+    guide: RecordedHost,
+    path: str,
+    is_read: bool,  # noqa: FBT001
+) -> None:
+    texts = {GRUB: 'GRUB_CMDLINE_LINUX="iommu=pt"\n', CMDLINE: f"{ROOT} iommu=pt\n"}
+    host = systemd_boot_on_esp(guide).with_file(path, texts[path])
+    (state,) = [each for each in knob_states(host.facts()).knobs if each.name == "iommu-pt"]
+    assert len(state.by_hand) == 1
+    assert state.persisted is is_read
+
+
+def test_where_the_loader_is_not_known_the_next_boot_s_words_are_not_either(
+    guide: RecordedHost,
+) -> None:
+    host = guide.with_file("/proc/cmdline", "quiet\n")
+    (state,) = [each for each in knob_states(host.facts()).knobs if each.name == "iommu-pt"]
+    assert state.persisted is None

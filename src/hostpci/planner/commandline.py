@@ -53,7 +53,7 @@ def unseen_words(facts: Facts, add: tuple[str, ...]) -> tuple[str, ...]:
     is known where a run of ours has read it back, or where this boot has it.
     """
     found = facts.loader
-    given = [word for word in add if word in _given_words(facts)]
+    given = [word for word in add if word in given_words(facts)]
     if found.loader is Loader.GRUB:
         persisted = given if found.persisted is None else found.persisted
         return tuple(word for word in given if word not in persisted)
@@ -61,7 +61,8 @@ def unseen_words(facts: Facts, add: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(word for word in given if word not in known) if found.is_on_esp else ()
 
 
-def _given_words(facts: Facts) -> tuple[str, ...]:
+def given_words(facts: Facts) -> tuple[str, ...]:
+    """The words that this host's files give, whether or not its loader was told."""
     if facts.loader.loader is Loader.SYSTEMD_BOOT_ON_ESP:
         return cmdline.words_in(facts.loader.kernel_cmdline)
     return (*_words_of_others(facts), *own_words(facts))

@@ -8,6 +8,7 @@ from ..checks.knobs import against, drivers_of
 from ..model.facts import Facts, Setting
 from ..model.knob import KNOBS, Knob, KnobState, KnobStates, Scope, Turned, Writes, turned
 from ..model.network import WAS_ASKED
+from .commandline import given_words, is_read_by
 from .knobs import is_loaded, shown_value
 
 # Setting that a guide leaves -> the knob that is the same
@@ -54,7 +55,8 @@ def _state(facts: Facts, knob: Knob, slot: str) -> KnobState:
         slot=slot,
         set_to=set_to,
         active=_is_active(facts, knob, judged),
-        persisted=_is_persisted(facts, knob, judged) or bool(by_hand),
+        persisted=any(_reaches_the_next_boot(facts, knob, each) for each in by_hand)
+        or _is_persisted(facts, knob, judged),
         by_hand=tuple(f"{each.where}: {each.line}" for each in by_hand),
         against=tuple(each for each in against(facts, asked) if each.blocks),
     )
@@ -71,6 +73,12 @@ def _by_hand(facts: Facts, knob: Knob, slot: str) -> Iterator[Setting]:
         if knob.name == "bind-by-ids" and not any(each in setting.value.lower() for each in ids):
             continue
         yield setting
+
+
+def _reaches_the_next_boot(facts: Facts, knob: Knob, setting: Setting) -> bool:
+    """Not where a word stands in the file of another loader."""
+    path = setting.where.partition(":")[0]
+    return knob.writes is not Writes.KERNEL_WORD or is_read_by(facts.loader.loader, path)
 
 
 def _is_active(facts: Facts, knob: Knob, judged: Turned) -> bool | None:
@@ -93,6 +101,8 @@ def _is_persisted(facts: Facts, knob: Knob, judged: Turned) -> bool | None:
     match knob.writes:
         case Writes.KERNEL_WORD:
             words = facts.loader.persisted
+            if words is None and facts.loader.is_on_esp:
+                words = given_words(facts)
             return None if words is None else _has_word(words, knob, judged)
         case Writes.MODULES:
             listed = (facts.options.modules or "").splitlines()
