@@ -190,6 +190,12 @@ def test_a_link_width_of_zero_is_no_link(guide: RecordedHost) -> None:
     assert function(attribute(guide, "current_link_width", "0\n")).link is None
 
 
+def test_a_card_that_sleeps_is_not_woken_by_looking_at_it(guide: RecordedHost) -> None:
+    attribute(guide, "power_state", "D3cold\n").unreadable(f"{DEVICES}/{VGA}/current_link_width")
+    assert (function(guide).power_state, function(guide).link) == ("D3cold", None)
+    assert inventory(guide).unmeasured == ()
+
+
 def test_an_unreadable_attribute_is_reported_and_nothing_else_is_lost(guide: RecordedHost) -> None:
     guide.unreadable(f"{DEVICES}/{VGA}/reset_method")
     found = inventory(guide)

@@ -75,6 +75,7 @@ def _read_function(
     group = look.link_name(f"{base}/iommu_group")
     driver = look.link_name(f"{base}/driver")
     override = look.text(f"{base}/driver_override")
+    power_state = look.text(f"{base}/power_state")
     console = (Use(kind=UseKind.CONSOLE, name="boot-vga"),) if boot_vga == 1 else ()
     return PciFunction(
         address=address,
@@ -90,8 +91,9 @@ def _read_function(
         modules=modules,
         iommu_group=int(group) if group and _GROUP.fullmatch(group) else None,
         reset_methods=tuple((look.text(f"{base}/reset_method") or "").split()),
-        power_state=look.text(f"{base}/power_state"),
-        link=_read_link(look, base),
+        power_state=power_state,
+        # To ask for the link wakes a card (pci-sysfs.c pci_config_pm_runtime_get, Linux 6.7)
+        link=None if power_state == "D3cold" else _read_link(look, base),
         bars=_read_bars(look, f"{base}/resource"),
         boot_vga=None if boot_vga is None else boot_vga == 1,
         # PVE's own test for "leave it alone" (PVE::SysFSTools pci_dev_group_bind_to_vfio)
