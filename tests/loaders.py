@@ -48,6 +48,15 @@ def with_esps(host: RecordedHost, found: dict[str, str], *, missing: Sequence[st
     host.data["commands"].append({"argv": STATUS, "stdout": text})
 
 
+def with_copied(host: RecordedHost, *releases: str) -> RecordedHost:
+    """The kernels that every listed ESP holds."""
+    for command in host.data["commands"]:
+        if command["argv"] == STATUS:
+            text = command["stdout"].replace(host.release, ", ".join(releases))
+            command["stdout"] = text
+    return host
+
+
 def systemd_boot_on_esp(host: RecordedHost, **esps: str) -> RecordedHost:
     """PVE on ZFS or btrfs, UEFI without Secure Boot."""
     with_efi(host, "systemd-boot 252.39-1~deb12u1")

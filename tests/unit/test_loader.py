@@ -19,6 +19,7 @@ from ..loaders import (
     UUIDS,
     grub_on_esp,
     systemd_boot_on_esp,
+    with_copied,
     with_efi,
     with_esps,
 )
@@ -218,6 +219,16 @@ def test_the_next_kernel_is_what_grub_boots_by_default(guide: RecordedHost) -> N
     assert loader(with_kernels(guide, "6.99.0-1-amd64")).next_release == guide.release
 
 
+@pytest.mark.parametrize("make", [systemd_boot_on_esp, grub_on_esp])
+def test_a_kernel_that_is_not_copied_does_not_boot_from_an_esp(
+    guide: RecordedHost, make: Callable[[RecordedHost], RecordedHost]
+) -> None:
+    """A Debian kernel beside PVE's has the higher version and is in no menu."""
+    make(with_kernels(guide, "6.8.12-9-pve", "6.99.0-1-amd64"))
+    with_copied(guide, "6.8.12-9-pve")
+    assert loader(guide).next_release == "6.8.12-9-pve"
+
+
 @pytest.mark.parametrize(
     ("pin", "once", "expected"),
     [
@@ -231,7 +242,8 @@ def test_the_next_kernel_is_what_grub_boots_by_default(guide: RecordedHost) -> N
 def test_a_pin_goes_before_the_highest_version_and_one_boot_before_the_pin(
     guide: RecordedHost, pin: str | None, once: str | None, expected: str
 ) -> None:
-    systemd_boot_on_esp(with_kernels(guide, "6.8.12-9-pve", "6.14.8-2-pve", "6.14.11-1-pve"))
+    releases = ("6.8.12-9-pve", "6.14.8-2-pve", "6.14.11-1-pve")
+    with_copied(systemd_boot_on_esp(with_kernels(guide, *releases)), *releases)
     if pin:
         guide.with_file("/etc/kernel/proxmox-boot-pin", f"{pin}\n")
     if once:

@@ -102,7 +102,7 @@ def read_loader(
         esps=traces.esps,
         pinned=pinned,
         next_boot=next_boot,
-        next_release=_next_release(look, entry, next_boot, pinned),
+        next_release=_next_release(look, traces, entry, next_boot, pinned),
         persisted=entry.words if entry else None,
         kernel_cmdline=cmdline,
         grub_files=tuple(_grub_files(look)),
@@ -266,14 +266,19 @@ def _grub_files(look: Look) -> Iterator[ConfigFile]:
             yield ConfigFile(path=path, text=text)
 
 
-def _next_release(look: Look, entry: GrubEntry | None, *pins: str | None) -> str | None:
+def _next_release(
+    look: Look, traces: _Traces, entry: GrubEntry | None, *pins: str | None
+) -> str | None:
     """What grub.cfg says, else the first pin whose kernel is there, else the highest version.
 
     A pin for the next boot goes before the lasting one (proxmox-boot-tool writes it as the
-    default entry until it is taken back).
+    default entry until it is taken back). A kernel that the tool does not copy, Debian's own or
+    a self-built one, is in /boot and never boots from an ESP.
     """
     names = look.names("/boot")
     releases = [name.removeprefix("vmlinuz-") for name in names if name.startswith("vmlinuz-")]
+    copied = {version for esp in traces.esps for version in esp.versions}
+    releases = [each for each in releases if each in copied] or releases
     said = (entry.release if entry else None, *pins)
     return next((each for each in said if each in releases), highest(releases))
 
