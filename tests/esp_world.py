@@ -148,6 +148,8 @@ class EspHost:
         self.tree, self.esps = directory / "tree", directory / "esps"
         self.root: TreeRoot = host.tree(self.tree)
         (self.tree / "run").mkdir(exist_ok=True)
+        (self.tree / "proc/self").rename(self.tree / "proc/4711")
+        (self.tree / "proc/self").symlink_to("4711")  # as the kernel has it
         if host.data["exists"].get("/sys/firmware/efi"):
             efi = self.tree / "sys/firmware/efi"
             if efi.is_file():  # known only to exist

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from ..errors import ConflictError, EnvironmentFault
 from ..host.files import HostFiles
+from ..host.root import TreeRoot
 from ..host.runner import Runner
 from ..model.grubcfg import grub_lines, parse_grub
 from ..model.journal import Intent, Run, UndoIntent
@@ -71,6 +72,12 @@ class BootPartitions:
         content = self._files.read(path)
         return None if content is None else content.decode("utf-8", "replace")
 
+    def _mounts(self) -> str:
+        """Not through HostFiles, which follows no link: /proc/self is one."""
+        with suppress(FileNotFoundError):
+            return TreeRoot(self._files.base).read_text("/proc/self/mounts")
+        return ""
+
     @contextmanager
     def _mounted(self, uuid: str) -> Iterator[str]:
         """Yield where the partition can be read: where it is mounted anyway, or a place of ours.
@@ -78,7 +85,7 @@ class BootPartitions:
         A second mount, read-only, of what is mounted for writing would be refused (EBUSY).
         """
         device = os.path.realpath(self._device(uuid))
-        rows = [line.split() for line in (self._content("/proc/self/mounts") or "").splitlines()]
+        rows = [line.split() for line in self._mounts().splitlines()]
         there = [row[1] for row in rows if row[:1] == [device] and "\\" not in row[1]]
         if there:
             yield there[0]
