@@ -8,7 +8,9 @@ from lab.scenarios import _steps as steps
 from lab.scenarios import _trial as trial
 
 DESCRIPTION = "a hang in the trial boot, late and early: reset, known good entry, back by itself"
-HOSTS = ("watchdog-debian12",)
+# Not the AMD board: QEMU's AMD IOMMU stays as it was over a reset, and the next kernel then dies of
+# it ("timer doesn't work through Interrupt-remapped IO-APIC"), as no real board lets it.
+HOSTS = ("watchdog-intel-debian12",)
 
 # PID 1 runs generators before any unit: the kernel dies there as long as the claim is applied,
 # as it would if binding the card killed it. The known good entry leaves claims unbound.
