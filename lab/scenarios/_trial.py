@@ -10,12 +10,31 @@ from lab.scenario import Lab
 from lab.scenarios import _steps as steps
 
 UNIT = "/etc/systemd/system/hostpci-trial.service"
+_GRUB_PARTS = "test -s /boot/grub/custom.cfg && test -s /boot/grub/hostpci.env"
 _POLL_S = 3.0
 # What the claim itself leaves: it is what is wanted, and no part of what was tried
 _CLAIM = {"/etc/hostpci.toml: added"}
 
 
-def apply_on_trial(lab: Lab, host: Guest, within: str, *more: str) -> None:
+# PID 1 runs generators before any unit: the kernel dies there as long as the claim is applied,
+# as it would if binding the card killed it. The known good entry leaves claims unbound.
+_GENERATOR = "/etc/systemd/system-generators/lab-crash"
+_CRASH = f"""
+mkdir -p /etc/systemd/system-generators
+cat > {_GENERATOR} <<'END'
+#!/bin/sh
+test -e {steps.RULE_FILE} || exit 0
+grep -qw hostpci=off /proc/cmdline || echo c > /proc/sysrq-trigger
+END
+chmod 755 {_GENERATOR}
+sync
+"""
+_PANIC_WAIT_S = 600
+
+
+def apply_on_trial(
+    lab: Lab, host: Guest, within: str, *more: str, parts: str = _GRUB_PARTS
+) -> None:
     """Claim the card and apply, with the next boot as a trial."""
     steps.claim(lab, host)
     answer = host.hostpci(
@@ -23,9 +42,32 @@ def apply_on_trial(lab: Lab, host: Guest, within: str, *more: str) -> None:
     )
     lab.check(
         condition="comes up in the known good entry" in answer.stdout,
-        text="apply says that GRUB has a one-shot here",
+        text="apply says that the loader has a one-shot here",
     )
-    host.shell(f"test -s {UNIT} && test -s /boot/grub/custom.cfg && test -s /boot/grub/hostpci.env")
+    host.shell(f"test -s {UNIT} && {parts}")
+
+
+def crash_early(lab: Lab, host: Guest) -> None:
+    """The kernel dies before the watcher; somebody presses the reset button."""
+    host.shell(_CRASH)
+    host.check_logs()
+    host.ssh(["systemctl", "reboot"], check=False)
+    host.machine.ssh.drop_connection()
+    with lab.step("waiting for the kernel to die"):
+        host.machine.wait_console("Kernel panic", timeout_s=_PANIC_WAIT_S)
+    host.machine.reset()
+    wait_until_back(lab, host, timeout_s=900)
+    host.confirm(steps.FACTORY, also="! grep -q hostpci=off /proc/cmdline")
+    demand_reason(lab, host, "known-good")
+    host.shell(f"rm -r {_GENERATOR.rpartition('/')[0]}")
+
+
+def end_after_crash(lab: Lab, host: Guest) -> None:
+    """Power off. The console holds the panic that was made on purpose, so nobody judges it."""
+    host.confirm(steps.FACTORY)
+    host.ssh(["systemctl", "poweroff"], check=False)
+    host.machine.wait_off(timeout_s=180)
+    nothing_but_the_claim(lab)
 
 
 def wait_until_back(lab: Lab, host: Guest, *, timeout_s: float) -> None:
