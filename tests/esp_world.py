@@ -18,6 +18,7 @@ from hostpci.executor.apply import Machine
 from hostpci.host.files import HostFiles
 from hostpci.host.root import TreeRoot
 from hostpci.host.runner import Completed
+from hostpci.model.efivar import DEFAULT, ONE_SHOT, entry_named, variable_path
 from hostpci.model.facts import ConfigFile
 from hostpci.planner.edits.grub import effective_words
 
@@ -59,6 +60,10 @@ class EspRunner(FakeHostRunner):
                 return self._recorded.run(argv, timeout_s=timeout_s, keep=keep)
             case ["mount", "-t", "vfat", "-o", "ro,nosuid,nodev,noexec", device, point]:
                 self._mount(device.rpartition("/")[2], self._base / point.lstrip("/"))
+            case ["mount", "-t", "vfat", "-o", "rw,nosuid,nodev,noexec", device, point]:
+                self._mount_writable(device.rpartition("/")[2], self._base / point.lstrip("/"))
+            case ["bootctl", "set-default" | "set-oneshot" as verb, entry]:
+                self._bootctl("Default" if verb == "set-default" else "OneShot", entry)
             case ["umount", point]:
                 self._umount(self._base / point.lstrip("/"))
             case _:
@@ -74,7 +79,41 @@ class EspRunner(FakeHostRunner):
         (point / ".mounted").touch()
         shutil.copytree(self.esps / uuid, point, dirs_exist_ok=True)
 
+    def _mount_writable(self, uuid: str, point: Path) -> None:
+        """What is written there is on the partition: its very directory lies at the place."""
+        assert point.stat().st_mode & 0o077 == 0
+        if not (self.esps / uuid).exists():
+            raise EnvironmentFault("command-failed", command="mount", status=32, reason="busy")
+        (self.esps / uuid).rename(point)
+
+    def _mounted_writable(self) -> Path | None:
+        uuids = (self._base / "etc/kernel/proxmox-boot-uuids").read_text().split()
+        there = [each for each in uuids if (self._base / "dev/disk/by-uuid" / each).exists()]
+        away = [self.esps / each for each in there if not (self.esps / each).exists()]
+        return away[0] if away else None
+
+    def lose_power(self) -> None:
+        """Nothing is mounted after a boot, and /run is empty."""
+        away = self._mounted_writable()
+        for point in (self._base / "run").glob(".hostpci-*"):
+            if away is not None:
+                point.rename(away)
+            else:
+                shutil.rmtree(point)
+
+    def _bootctl(self, name: str, entry: str) -> None:
+        path = self._base / variable_path(f"LoaderEntry{name}").lstrip("/")
+        if entry:
+            path.write_bytes(b"\x07\0\0\0" + f"{entry}\0".encode("utf-16-le"))
+        else:
+            path.unlink(missing_ok=True)
+
     def _umount(self, point: Path) -> None:
+        away = self._mounted_writable()
+        if away is not None:
+            point.rename(away)
+            point.mkdir(0o700)
+            return
         if not (point / ".mounted").exists() and not list(point.iterdir()):
             raise EnvironmentFault("command-failed", command="umount", status=32, reason="no")
         for each in point.iterdir():
@@ -199,6 +238,26 @@ class EspHost:
 
     def file(self, path: str) -> Path:
         return self.tree / path.lstrip("/")
+
+    def boot_entry(self, uuid: str) -> str:
+        """What systemd-boot starts from a partition: it forgets the one-shot as it reads it."""
+        names = [each.name for each in (self.esps / uuid / "loader/entries").iterdir()]
+        told = []
+        for variable in (ONE_SHOT, DEFAULT):
+            path = self.file(variable_path(variable))
+            told.append(entry_named(path.read_bytes()) if path.exists() else None)
+        self.file(variable_path(ONE_SHOT)).unlink(missing_ok=True)
+        tools = sorted(name for name in names if name.startswith("proxmox-"))
+        return next(each for each in (*told, tools[-1]) if each in names)
+
+    def boots(self, uuid: str, entry: str) -> dict[str, str]:
+        """The fields of an entry, after seeing that what it loads is there and whole."""
+        lines = (self.esps / uuid / "loader/entries" / entry).read_text().splitlines()
+        fields = dict(line.split(maxsplit=1) for line in lines)
+        for key in ("linux", "initrd"):
+            path = self.esps / uuid / fields[key].lstrip("/")
+            assert path.read_bytes() == self.file(f"/boot/{path.name}").read_bytes(), path
+        return fields
 
     def options(self, uuid: str) -> list[str]:
         """What each entry on a partition would boot with."""

@@ -16,7 +16,17 @@ from hostpci.model.facts import ConfigFile, Facts
 from hostpci.model.finding import Finding
 from hostpci.model.network import LINK_NAME, LINKS_DIRECTORY
 from hostpci.model.pci import Identity
-from hostpci.model.plan import BindStep, CommandStep, CopyStep, FileStep, Plan, RefreshStep, Step
+from hostpci.model.plan import (
+    BindStep,
+    CommandStep,
+    CopyStep,
+    EspEntryStep,
+    FileStep,
+    LoaderVariableStep,
+    Plan,
+    RefreshStep,
+    Step,
+)
 from hostpci.model.rule import RULE_NAME, RULES_DIRECTORY, rule_path, rule_text
 from hostpci.planner.edits.grub import effective_words
 
@@ -116,7 +126,7 @@ def _carry_out(host: RecordedHost, step: Step) -> None:
                 _rebuild(host, step.argv[-1])
             elif step.argv == ("update-grub",):
                 _update_grub(host)
-        case RefreshStep():
+        case RefreshStep() | EspEntryStep() | LoaderVariableStep():
             pass
         case CopyStep():
             host.with_file(step.path, host.data["files"].get(step.source, ""))

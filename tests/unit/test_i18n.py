@@ -8,6 +8,7 @@ import string
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
@@ -21,6 +22,7 @@ from hostpci.host.files import _FAULTS
 from hostpci.i18n import Catalog, all_texts, choose_language
 from hostpci.model.journal import RunState
 from hostpci.model.pci import UseKind
+from hostpci.model.plan import Step
 from hostpci.model.risk import Risk
 from hostpci.model.trial import By, Reason
 from hostpci.planner.adopt import LEFT_CODES
@@ -131,10 +133,13 @@ def said_texts() -> Iterator[Said]:
             yield Said(code, keywords(node), where)
 
 
+STEPS = {each.__name__ for each in get_args(Step)}
+
+
 def step_codes() -> set[str]:
     found = set()
     for called, node, _ in calls():
-        if called in {"FileStep", "CommandStep", "CopyStep", "RefreshStep", "BindStep"}:
+        if called in STEPS:
             given = {each.arg: each.value for each in node.keywords}
             code = given["code"]
             assert isinstance(code, ast.Constant)

@@ -17,12 +17,24 @@ from .. import __version__
 from ..errors import BusyError, ConflictError, EnvironmentFault
 from ..host.files import HostFiles
 from ..host.runner import Runner
+from ..model.efivar import variable_path
 from ..model.journal import Applied, Begin, Done, Failed, FileImage, Intent, Run
 from ..model.pci import VFIO
-from ..model.plan import BindStep, CommandStep, CopyStep, FileStep, Plan, RefreshStep, Step
+from ..model.plan import (
+    BindStep,
+    CommandStep,
+    CopyStep,
+    EspEntryStep,
+    FileStep,
+    LoaderVariableStep,
+    Plan,
+    RefreshStep,
+    Step,
+)
 from ..model.trial import Trial
 from .bind import bind_to_vfio, driver_of, identity_of, override_of
 from .esp import BootPartitions
+from .espentry import EspEntries, LoaderVariables, temporaries
 from .journal import HOME, KEPT, Journal
 
 _COMMAND_TIMEOUT_S = 3600
@@ -96,7 +108,7 @@ class Executor:
                 run = self._execute(run, index, step)
         return self._journal.add(run, Applied(finished=now()))
 
-    def _execute(self, run: Run, index: int, step: Step) -> Run:
+    def _execute(self, run: Run, index: int, step: Step) -> Run:  # noqa: PLR0911
         match step:
             case FileStep():
                 return self._write(run, index, step)
@@ -106,6 +118,10 @@ class Executor:
                 return self._refresh(run, index, step)
             case CopyStep():
                 return self._copy(run, index, step)
+            case EspEntryStep():
+                return self._place_entry(run, index, step)
+            case LoaderVariableStep():
+                return self._set_variable(run, index, step)
             case BindStep():
                 return self._bind(run, index, step)
 
@@ -150,6 +166,25 @@ class Executor:
         partitions.tidy_up(run, index)
         run = self._journal.add(run, intent)
         partitions.refresh(step)
+        return self._journal.add(run, Done(step=index))
+
+    def _place_entry(self, run: Run, index: int, step: EspEntryStep) -> Run:
+        """A second attempt writes all of it again: every name is ours alone."""
+        intent, old = Intent(step=index, temporary=temporary_name()), temporaries(run, index)
+        entries = EspEntries(self._files, self._machine.runner, intent.temporary)
+        entries.partitions.tidy_up(run, index)
+        run = self._journal.add(run, intent)
+        entries.place(step, old, self._demand_space)
+        return self._journal.add(run, Done(step=index))
+
+    def _set_variable(self, run: Run, index: int, step: LoaderVariableStep) -> Run:
+        variables = LoaderVariables(self._files, self._machine.runner)
+        found = variables.value(step.name)
+        if found not in (step.before, step.after):
+            raise ConflictError("file-changed", path=variable_path(step.name))
+        run = self._journal.add(run, Intent(step=index))
+        if found != step.after:
+            variables.set(step.name, step.after)
         return self._journal.add(run, Done(step=index))
 
     def _copy(self, run: Run, index: int, step: CopyStep) -> Run:

@@ -46,11 +46,11 @@ class BootPartitions:
         """
         self._runner.run(step.argv, timeout_s=_REFRESH_TIMEOUT_S)
         listed = [uuid for uuid in (self._content(_LIST) or "").split() if _UUID.fullmatch(uuid)]
-        present = [uuid for uuid in dict.fromkeys(listed) if os.path.exists(self._device(uuid))]
+        present = [uuid for uuid in dict.fromkeys(listed) if self.is_present(uuid)]
         if listed and not present:
             raise EnvironmentFault("esp-none", path=_LIST)
         for uuid in present:
-            with self._mounted(uuid) as where:
+            with self.mounted(uuid) as where:
                 self._check(uuid, where, step)
 
     def tidy_up(self, run: Run, index: int) -> None:
@@ -78,8 +78,11 @@ class BootPartitions:
             return TreeRoot(self._files.base).read_text("/proc/self/mounts")
         return ""
 
+    def is_present(self, uuid: str) -> bool:
+        return os.path.exists(self._device(uuid))
+
     @contextmanager
-    def _mounted(self, uuid: str) -> Iterator[str]:
+    def mounted(self, uuid: str, *, writable: bool = False) -> Iterator[str]:
         """Yield where the partition can be read: where it is mounted anyway, or a place of ours.
 
         A second mount, read-only, of what is mounted for writing would be refused (EBUSY).
@@ -92,7 +95,7 @@ class BootPartitions:
             return
         self._files.make_directories(self._point, 0o700)
         try:
-            options = "ro,nosuid,nodev,noexec"
+            options = f"{'rw' if writable else 'ro'},nosuid,nodev,noexec"
             argv = ["mount", "-t", "vfat", "-o", options, f"/dev/disk/by-uuid/{uuid}", self._point]
             self._runner.run(argv, timeout_s=_MOUNT_TIMEOUT_S)
             yield self._point

@@ -7,10 +7,11 @@ from contextlib import suppress
 
 from ..errors import EnvironmentFault
 from ..model.journal import Booted, Confirmed, FileImage, GivenUp, History, Proved, Run
-from ..model.plan import FileStep
+from ..model.plan import FileStep, LoaderVariableStep
 from ..model.proof import Proofs
 from ..model.trial import By, Reason
 from .apply import Announce, Machine, now, temporary_name
+from .espentry import LoaderVariables
 from .journal import Journal
 from .undo import Undoer
 
@@ -71,6 +72,8 @@ class Trials:
         for step in trial.begin.plan.steps:
             if isinstance(step, FileStep) and step.host_rewrites:
                 self._machine.files.remove(step.path)
+            elif isinstance(step, LoaderVariableStep):
+                LoaderVariables(self._machine.files, self._machine.runner).put_back(step)
 
     def reload_units(self) -> None:
         """systemd remembers units that are gone until it is told; not being told hurts nobody."""

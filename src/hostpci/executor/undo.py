@@ -16,12 +16,22 @@ from ..model.journal import (
     UndoIntent,
     Undone,
 )
-from ..model.plan import BindStep, CommandStep, CopyStep, FileStep, RefreshStep, Step
+from ..model.plan import (
+    BindStep,
+    CommandStep,
+    CopyStep,
+    EspEntryStep,
+    FileStep,
+    LoaderVariableStep,
+    RefreshStep,
+    Step,
+)
 from ..model.words import add_words, split_words, take_words
 from .apply import Announce, Machine, encoded, now, put, temporary_name
 from .baseline import remove_baseline
 from .bind import hand_back
 from .esp import KERNEL_CMDLINE, BootPartitions
+from .espentry import EspEntries, LoaderVariables, temporaries
 from .journal import KEPT, Journal
 
 _COMMAND_TIMEOUT_S = 3600
@@ -106,7 +116,9 @@ class Undoer:
             run = self._run_again(run, index)
         return self._journal.add(run, Undone(finished=now()))
 
-    def _undo_step(self, run: Run, index: int, step: Step, run_again: list[int]) -> Run:
+    def _undo_step(  # noqa: PLR0911
+        self, run: Run, index: int, step: Step, run_again: list[int]
+    ) -> Run:
         if isinstance(step, RefreshStep):
             run_again.append(index)
             return run
@@ -119,6 +131,10 @@ class Undoer:
                 return self._undo_command(run, index, intent, run_again)
             case CopyStep():
                 return self._undo_copy(run, index, step)
+            case EspEntryStep():
+                return self._undo_entry(run, index, step)
+            case LoaderVariableStep():
+                return self._undo_variable(run, index, step)
             case BindStep():
                 return self._undo_bind(run, index, step, intent)
 
@@ -167,6 +183,18 @@ class Undoer:
         self._files.remove(step.path)
         self._remove_directories(run, index)
         return self._journal.add(run, StepUndone(step=index))
+
+    def _undo_entry(self, run: Run, index: int, step: EspEntryStep) -> Run:
+        entry, old = UndoIntent(step=index, temporary=temporary_name()), temporaries(run, index)
+        entries = EspEntries(self._files, self._machine.runner, entry.temporary)
+        entries.partitions.tidy_up(run, index)
+        run = self._journal.add(run, entry)
+        return self._journal.add(run, StepUndone(step=index, kept=entries.take_off(step, old)))
+
+    def _undo_variable(self, run: Run, index: int, step: LoaderVariableStep) -> Run:
+        run = self._journal.add(run, UndoIntent(step=index))
+        kept = LoaderVariables(self._files, self._machine.runner).put_back(step)
+        return self._journal.add(run, StepUndone(step=index, kept=kept))
 
     def _remove_directories(self, run: Run, index: int) -> None:
         """Remove what any attempt at this step has made, as far as nothing else is in there."""

@@ -187,7 +187,10 @@ def _systemd_boot(traces: _Traces) -> tuple[Loader, str]:
         return Loader.UNKNOWN, "two-loaders"
     if not traces.esps:
         return Loader.SYSTEMD_BOOT, ""
-    if not all(each.startswith("\\EFI\\proxmox\\") for each in traces.initrds):
+    # Ours: the known good entry of a trial boot
+    if not all(
+        each.startswith(("\\EFI\\proxmox\\", "\\EFI\\hostpci\\")) for each in traces.initrds
+    ):
         return Loader.UNKNOWN, "foreign-entry"
     if traces.on_esps("uefi") is False:
         return Loader.UNKNOWN, "not-on-esps"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ..host.root import Root
+from ..model.efivar import DEFAULT, ONE_SHOT, entry_named, variable_path
 from ..model.facts import Loader
 from ..model.trial import TrialFacts, WatchdogFacts
 from .loader import GRUB_CONFIG
@@ -15,6 +16,7 @@ _WATCHDOGS = "/sys/class/watchdog"
 _SYSTEMD = ("/usr/lib/systemd/systemd", "/lib/systemd/systemd")
 # PVE's daemon for high availability; it is the one that opens /dev/watchdog there
 _WATCHDOG_MUX = "/usr/sbin/watchdog-mux"
+_BOOTCTL = "/usr/bin/bootctl"
 
 
 def read_trial_facts(root: Root, loader: Loader) -> TrialFacts:
@@ -23,13 +25,21 @@ def read_trial_facts(root: Root, loader: Loader) -> TrialFacts:
     """
     look = Look(root)
     is_grub = loader is Loader.GRUB
+    is_systemd_boot = loader is Loader.SYSTEMD_BOOT_ON_ESP
     return TrialFacts(
         has_systemd=any(look.exists(path) for path in _SYSTEMD),
         grub_config=look.raw(GRUB_CONFIG) if is_grub else None,
         custom_config=look.own_text(GRUB_CUSTOM) if is_grub else None,
         watchdogs=tuple(read_watchdogs(root)),
         has_watchdog_mux=look.exists(_WATCHDOG_MUX),
+        has_bootctl=is_systemd_boot and look.exists(_BOOTCTL),
+        entry_default=_named_by(look, DEFAULT) if is_systemd_boot else None,
+        entry_one_shot=_named_by(look, ONE_SHOT) if is_systemd_boot else None,
     )
+
+
+def _named_by(look: Look, name: str) -> str | None:
+    return entry_named(look.binary(variable_path(name)))
 
 
 def read_watchdogs(root: Root) -> Iterator[WatchdogFacts]:

@@ -82,6 +82,39 @@ class CopyStep:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class EspEntryStep:
+    """Put a menu entry of our own on the boot partitions ``uuids``.
+
+    ``path``, ``images`` and ``copies``: names on each partition. The entry boots ``copies`` of
+    ``images``, or, without copies, the images themselves; they must be there.
+    """
+
+    KIND: ClassVar[str] = "esp-entry"
+
+    code: str
+    uuids: tuple[str, ...]
+    path: str
+    text: str
+    images: tuple[str, ...]
+    copies: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoaderVariableStep:
+    """Let an EFI variable of systemd-boot name the entry ``after`` (None: no such variable).
+
+    The loader itself removes LoaderEntryOneShot: undo sets back only what still is ours.
+    """
+
+    KIND: ClassVar[str] = "loader-variable"
+
+    code: str
+    name: str
+    before: str | None
+    after: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BindStep:
     """Move one function from ``from_driver`` (None: no driver) to vfio-pci, now.
 
@@ -96,7 +129,9 @@ class BindStep:
     from_driver: str | None
 
 
-Step = FileStep | CommandStep | CopyStep | RefreshStep | BindStep
+Step = (
+    FileStep | CommandStep | CopyStep | RefreshStep | EspEntryStep | LoaderVariableStep | BindStep
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

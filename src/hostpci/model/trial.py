@@ -70,7 +70,8 @@ class TrialFacts:
     """What a trial rests on, read only when one is asked for.
 
     ``grub_config`` is None where the loader is another. ``has_watchdog_mux``: PVE's own daemon
-    owns the watchdog.
+    owns the watchdog. ``entry_default`` and ``entry_one_shot``: what systemd-boot was told to
+    boot; without bootctl it cannot be told.
     """
 
     has_systemd: bool
@@ -78,3 +79,6 @@ class TrialFacts:
     custom_config: str | None
     watchdogs: tuple[WatchdogFacts, ...]
     has_watchdog_mux: bool
+    has_bootctl: bool = False
+    entry_default: str | None = None
+    entry_one_shot: str | None = None

@@ -13,7 +13,7 @@ from enum import StrEnum
 from ..checks.say import fails, holds
 from ..facts.loader import without_loader_words
 from ..facts.trial import GRUB_CUSTOM
-from ..model.facts import Facts
+from ..model.facts import Facts, Loader
 from ..model.finding import Finding, Level
 from ..model.journal import Booted, Confirmed, GivenUp, History, Proved, Run, RunState
 from ..model.plan import CommandStep, CopyStep, FileStep, Plan, Step
@@ -27,6 +27,7 @@ from .edits.grubmenu import (
     sources_custom,
     with_entry,
 )
+from .espentry import esps_without, known_good_on_esps
 
 UNIT_NAME = "hostpci-trial.service"
 _UNITS = "/etc/systemd/system"
@@ -89,14 +90,22 @@ def plan_trial(facts: Facts, ground: TrialFacts, change: Plan, wish: Wish) -> Tr
     trial = wish.trial
     if trial.within_s is None:
         return TrialPlan(plan=Plan(steps=tuple(_unit_steps(wish))), trial=trial)
-    entry, copies = _known_good(facts, ground, change, wish)
-    is_one_shot = entry is not None and facts.loader.one_shot == "grub-env"
-    trial = Trial(
-        within_s=trial.within_s, healthy=trial.healthy, one_shot="grub-env" if is_one_shot else ""
-    )
-    menu = _menu_steps(ground, entry, copies, one_shot=is_one_shot) if entry else ()
-    notes = (*_about_hangs(facts, trial, has_entry=entry is not None), _about_watchdog(ground))
+    menu = _known_good_steps(facts, ground, change, wish)
+    one_shot = facts.loader.one_shot if menu else ""
+    trial = Trial(within_s=trial.within_s, healthy=trial.healthy, one_shot=one_shot)
+    notes = (*_about_hangs(facts, trial, has_entry=bool(menu)), _about_watchdog(ground))
     return TrialPlan(plan=Plan(steps=(*_unit_steps(wish), *menu), notes=notes), trial=trial)
+
+
+def _known_good_steps(
+    facts: Facts, ground: TrialFacts, change: Plan, wish: Wish
+) -> tuple[Step, ...]:
+    title = f"Known good: as before run {wish.run} of hostpci (Linux {facts.kernel.release})"
+    if facts.loader.loader is Loader.SYSTEMD_BOOT_ON_ESP:
+        return known_good_on_esps(facts, ground, change, title)
+    entry, copies = _known_good(facts, ground, change, title)
+    is_one_shot = facts.loader.one_shot == "grub-env"
+    return tuple(_menu_steps(ground, entry, copies, one_shot=is_one_shot)) if entry else ()
 
 
 def _unit_steps(wish: Wish) -> Iterator[FileStep]:
@@ -106,7 +115,7 @@ def _unit_steps(wish: Wish) -> Iterator[FileStep]:
 
 
 def _known_good(
-    facts: Facts, ground: TrialFacts, change: Plan, wish: Wish
+    facts: Facts, ground: TrialFacts, change: Plan, title: str
 ) -> tuple[str | None, dict[str, str]]:
     """The menu entry, and which images it boots copies of (path -> copy)."""
     config = ground.grub_config
@@ -120,7 +129,7 @@ def _known_good(
         config,
         without_loader_words(facts.kernel.command_line),
         release,
-        title=f"Known good: as before run {wish.run} of hostpci (Linux {release})",
+        title=title,
         initrds={name: name} if is_rebuilt else {},
     )
     return entry, {image: f"{_COPIES}/{name}"} if is_rebuilt and entry else {}
@@ -148,6 +157,8 @@ def _about_hangs(facts: Facts, trial: Trial, *, has_entry: bool) -> Iterator[Fin
     loader = facts.loader
     if trial.one_shot:
         yield holds("trial-one-shot", loader.loader, *loader.evidence)
+        for uuid in esps_without(facts):
+            yield fails("trial-esp-without", Level.NOTICE, uuid)
     elif has_entry:
         yield fails("trial-not-one-shot", Level.WARN, loader.loader, *loader.evidence)
     else:

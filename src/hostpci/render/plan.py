@@ -6,11 +6,14 @@ import difflib
 from collections.abc import Iterator
 
 from ..i18n import Catalog
+from ..model.efivar import bootctl_argv
 from ..model.plan import (
     BindStep,
     CommandStep,
     CopyStep,
+    EspEntryStep,
     FileStep,
+    LoaderVariableStep,
     Plan,
     Reboot,
     RefreshStep,
@@ -25,6 +28,10 @@ def step_target(step: Step) -> str:
             return step.path
         case CommandStep() | RefreshStep():
             return " ".join(step.argv)
+        case EspEntryStep():
+            return ", ".join(f"{uuid}:/{step.path}" for uuid in step.uuids)
+        case LoaderVariableStep():
+            return " ".join(bootctl_argv(step.name, step.after))
         case BindStep():
             return step.address
 
@@ -72,6 +79,12 @@ def diff(step: Step) -> Iterator[str]:
             yield from (f"~ - {word}" for word in step.gone)
         case CopyStep():
             yield f"+ {step.source} -> {step.path}"
+        case EspEntryStep():
+            pairs = zip(step.images, step.copies, strict=False)
+            yield from (f"+ {image} -> {copy}" for image, copy in pairs)
+            yield from (f"+{line}" for line in _lines(step.text))
+        case LoaderVariableStep():
+            yield f"~ {step.name}: {step.before or '-'} -> {step.after}"
         case BindStep():
             yield f"~ {step.from_driver or '-'} -> vfio-pci"
 
