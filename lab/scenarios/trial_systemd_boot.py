@@ -30,7 +30,9 @@ def run(lab: Lab) -> None:
     host = steps.factory_host(lab)
     before = _look(host)
     host.hostpci(["set", "iommu-pt", "--yes"])
-    trial.apply_on_trial(lab, host, "20m", parts="bootctl list --no-pager")
+    trial.apply_on_trial(
+        lab, host, "20m", parts="ls /sys/firmware/efi/efivars/LoaderEntryOneShot-*"
+    )
     armed = _look(host)
     wanted = ("entries/hostpci-known-good.conf", "EFI/hostpci/initrd.img-", "EFI/hostpci/vmlinuz-",
               "LoaderEntryDefault-", "LoaderEntryOneShot-")  # fmt: skip
