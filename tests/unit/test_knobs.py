@@ -373,6 +373,8 @@ def test_every_image_is_built_where_that_was_asked_for(guide: RecordedHost) -> N
 
 # what is shown
 
+_IGNORE_MSRS = "/sys/module/kvm/parameters/ignore_msrs"
+
 
 def test_a_word_waits_for_the_reboot_and_then_no_more(guide: RecordedHost) -> None:
     host = host_with(guide, "iommu-pt")
@@ -389,9 +391,9 @@ def test_a_word_waits_for_the_reboot_and_then_no_more(guide: RecordedHost) -> No
 def test_a_parameter_waits_only_where_its_module_is_loaded_without_it(
     guide: RecordedHost, shown: str | None, waits: tuple[str, ...]
 ) -> None:
-    host = host_with(guide, "kvm-ignore-msrs")
+    host = host_with(guide, "kvm-ignore-msrs").without(_IGNORE_MSRS)
     if shown is not None:
-        host.with_file("/sys/module/kvm/parameters/ignore_msrs", shown)
+        host.with_file(_IGNORE_MSRS, shown)
     assert make_plan(host.facts()).pending == waits
 
 
@@ -402,8 +404,9 @@ def state(host: RecordedHost, name: str) -> tuple[str | None, bool | None, bool 
 
 def test_the_three_states_of_a_knob_are_told_apart(guide: RecordedHost) -> None:
     assert state(guide, "iommu-pt") == (None, False, False)
-    assert state(guide, "kvm-ignore-msrs") == (None, None, False)
-    guide.with_file("/sys/module/kvm/parameters/ignore_msrs", "Y\n")
+    assert state(guide, "kvm-ignore-msrs") == (None, False, False)
+    assert state(guide.without(_IGNORE_MSRS), "kvm-ignore-msrs") == (None, None, False)
+    guide.with_file(_IGNORE_MSRS, "Y\n")
     guide.with_command_line("iommu=pt")
     assert state(guide, "iommu-pt") == (None, True, False)
     assert state(guide, "kvm-ignore-msrs") == (None, True, False)
