@@ -26,7 +26,7 @@ _TABLE = Path(__file__).with_name("boot_changes.toml")
 BOOT_AREA = "(partition table and boot loader)"
 ESP_AREA = "(ESP)"
 # A read-only mount must not replay a journal, or comparing would change the disk.
-_MOUNT_OPTIONS = "ro,noload,nodev,nosuid,noexec"
+_READ_ONLY = "ro,noload,nodev,nosuid,noexec"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -203,10 +203,10 @@ def _xattrs_of(path: Path) -> tuple[tuple[str, str], ...]:
 
 
 @contextmanager
-def mounted(raw_disk: Path, layout: bootdisk.Layout) -> Iterator[Path]:
-    """The root file system of a raw disk image, mounted read-only."""
+def mounted(raw_disk: Path, layout: bootdisk.Layout, options: str = _READ_ONLY) -> Iterator[Path]:
+    """The root file system of a raw disk image, mounted."""
     qemu_build.require_root("reading a host's disk")
-    options = f"{_MOUNT_OPTIONS},loop,offset={layout.file_system_offset_bytes}"
+    options += f",loop,offset={layout.file_system_offset_bytes}"
     with tempfile.TemporaryDirectory(prefix="hostpci-lab-root-") as folder:
         process.run(["mount", "-t", "ext4", "-o", options, str(raw_disk), folder], timeout_s=60)
         try:
@@ -224,6 +224,10 @@ def raw_copy(overlay: Path, layout: bootdisk.Layout, qemu: qemu_build.Qemu, fold
         [*qemu.img, "convert", "-f", "qcow2", "-O", "raw", str(overlay), str(raw)],
         timeout_s=600, env=qemu.env,
     )  # fmt: skip
+    # The kernel replays the journal, as the host's own would. e2fsck does it too, but then opens
+    # the file anew without the offset and gives up (e2fsprogs, e2fsck_run_ext3_journal).
+    with mounted(raw, layout, options="rw"):
+        pass
     e2fsck = process.find_tool("e2fsck", package="e2fsprogs")
     done = process.run(
         [e2fsck, "-p", f"{raw}?offset={layout.file_system_offset_bytes}"],

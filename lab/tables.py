@@ -18,7 +18,10 @@ FIRST_CARD_SLOT = 0x8
 
 @dataclass(frozen=True, kw_only=True)
 class Bar:
-    """One base address register; a 64-bit one takes the next index too."""
+    """One base address register; a 64-bit one takes the next index too.
+
+    `resets_at`: offset of a register that clears all others while its lowest bit is 0.
+    """
 
     index: int
     size_bytes: int
@@ -26,6 +29,7 @@ class Bar:
     is_64bit: bool
     is_prefetchable: bool
     registers: tuple[tuple[int, int], ...]
+    resets_at: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,6 +103,7 @@ def _bar(row: Mapping[str, Any]) -> Bar:
         is_64bit=kind.startswith("mem64"),
         is_prefetchable=kind.endswith("-prefetch"),
         registers=tuple((int(at, 0), int(value)) for at, value in registers.items()),
+        resets_at=row.get("resets_at"),
     )
 
 

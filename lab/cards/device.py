@@ -149,6 +149,7 @@ class Registers:
     def __init__(self, bar: Bar) -> None:
         self.size_bytes = bar.size_bytes
         self._initial = bar.registers
+        self._resets_at = bar.resets_at
         self._pages: dict[int, bytearray] = {}
         self.reset()
 
@@ -160,7 +161,7 @@ class Registers:
         """
         self._pages.clear()
         for offset, value in self._initial:
-            self.write(offset, struct.pack("<I", value))
+            self._keep(offset, struct.pack("<I", value))
 
     def read(self, offset: int, size_bytes: int) -> bytes:
         """What was written, zeros elsewhere."""
@@ -171,7 +172,13 @@ class Registers:
         return page[at % _PAGE_BYTES] if page else 0
 
     def write(self, offset: int, data: bytes) -> None:
-        """Keep what is written."""
+        """Keep what is written, unless it puts the controller in reset."""
+        self._keep(offset, data)
+        at = self._resets_at
+        if at is not None and offset <= at < offset + len(data) and not self._byte(at) & 1:
+            self.reset()
+
+    def _keep(self, offset: int, data: bytes) -> None:
         for at, value in enumerate(data, start=offset):
             number = at // _PAGE_BYTES
             if number not in self._pages and len(self._pages) >= _MAX_PAGES:

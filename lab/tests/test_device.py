@@ -142,3 +142,14 @@ def test_a_card_with_the_reset_bug_is_silent_until_the_power_is_cut() -> None:
     under_test.reset()
     assert events == [Event.FLR, Event.RESET]
     assert config(under_test, 0x00, "<I") == 0x2D0410DE
+
+
+def test_a_controller_in_reset_forgets_its_registers() -> None:
+    """What one driver left in them must be no answer for the next one."""
+    under_test, events = device(tables.card("rtx5060ti").functions[1])
+    under_test.write(0, 0x0E, b"\xff\x7f")
+    under_test.write(0, 0x08, b"\x01\0\0\0")
+    assert under_test.read(0, 0x0E, 2) == b"\xff\x7f"
+    under_test.write(0, 0x08, b"\0\0\0\0")
+    assert under_test.read(0, 0x0E, 2) == b"\0\0"
+    assert events == []
