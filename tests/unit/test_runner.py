@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -32,6 +33,33 @@ def test_stdout_goes_through_the_filter() -> None:
         ["printf", "a\\nb\\n"], timeout_s=30, keep=lambda lines: [x for x in lines if x == "b"]
     )
     assert out.stdout == "b\n"
+
+
+def test_what_is_not_kept_takes_no_memory_and_stops_nobody() -> None:
+    out = RealRunner().run(["seq", "200000"], timeout_s=60, keep=lambda lines: [next(iter(lines))])
+    assert out.stdout == "1\n"
+
+
+def test_a_line_without_an_end_is_cut() -> None:
+    longest: list[int] = []
+
+    def keep(lines: Iterable[str]) -> list[str]:
+        longest.append(max(map(len, lines)))
+        return []
+
+    RealRunner().run(["head", "-c", "1000000", "/dev/zero"], timeout_s=60, keep=keep)
+    assert longest == [1 << 16]
+
+
+def test_a_filter_that_fails_is_heard_of() -> None:
+    nothing: dict[str, list[str]] = {}
+    with pytest.raises(KeyError, match="filter"):
+        RealRunner().run(["seq", "9"], timeout_s=30, keep=lambda _: nothing["filter"])
+
+
+def test_a_filtered_program_that_does_not_end_is_ended() -> None:
+    with pytest.raises(EnvironmentFault, match="command-timeout"):
+        RealRunner().run(["sh", "-c", "echo a; sleep 60"], timeout_s=1, keep=list)
 
 
 def test_a_failing_program_is_a_fault_with_its_last_words() -> None:

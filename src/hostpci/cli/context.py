@@ -29,6 +29,7 @@ _READING_PROGRAMS = (
     ("proxmox-boot-tool", "status"),
     ("zpool", "list"),
     ("pvesm", "status"),
+    ("journalctl", "--no-pager", "--quiet", "--no-hostname"),
 )
 
 

@@ -17,6 +17,8 @@ from ..model.codec import encode
 from ..model.journal import History
 from .capture_network import hide_network
 from .collect import collect
+from .logs import read_logs
+from .look import Look
 
 # Names that say nothing about a host, and words that stand in files for something else: the
 # words that this host's own system uses are found in the recording (see _is_a_word_here).
@@ -140,6 +142,7 @@ def make_capture(root: Root, runner: Runner, history: History) -> dict[str, Any]
     """Read everything once and return the redacted capture as JSON data."""
     recording, recorder = RecordingRoot(root), RecordingRunner(runner)
     collect(recording, recorder)
+    read_logs(Look(recording), recorder)
     try:
         host_name = root.read_text("/proc/sys/kernel/hostname").strip()
     except OSError:

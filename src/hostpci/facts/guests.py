@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from ..model.guests import Guest, GuestDevice, GuestKind
 from .look import Look
 
-_VM_CONFIGS, _CT_CONFIGS = "/etc/pve/qemu-server", "/etc/pve/lxc"
+VM_CONFIGS, _CT_CONFIGS = "/etc/pve/qemu-server", "/etc/pve/lxc"
 _MAPPINGS = "/etc/pve/mapping/pci.cfg"
 _PIDS = "/run/qemu-server"
 _RUNNING_CONTAINERS = "/sys/fs/cgroup/lxc"
@@ -21,6 +21,12 @@ _NUMBER = re.compile(r"[0-9]{1,9}")
 _CONFIG = re.compile(r"([0-9]{1,9})\.conf")
 _SECTION = re.compile(r"\[([^\]]*)\]\s*")
 _HOSTPCI = re.compile(r"(hostpci[0-9]{1,2}):\s*(.*)")
+# What decides whether a device works in the machine; who it is and what it is for does not
+_MACHINE = re.compile(
+    r"(?:args|balloon|bios|boot|cores|cpu|efidisk0|hookscript|hotplug|hugepages|kvm|machine|memory"
+    r"|meta|numa|numa[0-9]+|onboot|ostype|parent|scsihw|shares|sockets|startup|tpmstate0|vcpus|vga"
+    r"|(?:ide|net|sata|scsi|serial|unused|usb|virtio)[0-9]{1,2}):\s"
+)
 _DEV = re.compile(r"(dev[0-9]{1,3}):\s*(.*)")
 _LXC = re.compile(r"(lxc\.(?:mount\.entry|cgroup2?\.devices\.allow))\s*[:=]\s*(.*)")
 _PLACE = re.compile(r"(?:([0-9a-f]{4,8}):)?([0-9a-f]{2}):([0-9a-f]{2})(?:\.([0-7]))?")
@@ -34,7 +40,7 @@ _KINDS = ("/dev/dri", "/dev/snd", "/dev/nvidia", "/dev/kfd")
 def read_guests(look: Look) -> tuple[Guest, ...]:
     """Every guest with devices; () on a host without Proxmox VE."""
     mappings = _mappings(look)
-    machines = [_machine(look, number, mappings) for number in _numbers(look, _VM_CONFIGS)]
+    machines = [_machine(look, number, mappings) for number in _numbers(look, VM_CONFIGS)]
     active = set(look.names(_RUNNING_CONTAINERS)) if look.names(_CT_CONFIGS) else set()
     containers = [_container(look, number, active) for number in _numbers(look, _CT_CONFIGS)]
     return tuple(each for each in (*machines, *containers) if each.devices or each.snapshots)
@@ -46,7 +52,7 @@ def _numbers(look: Look, path: str) -> list[int]:
 
 
 def _machine(look: Look, number: int, mappings: dict[str, tuple[str, ...]]) -> Guest:
-    lines = look.lines(f"{_VM_CONFIGS}/{number}.conf", vm_lines) or ()
+    lines = look.lines(f"{VM_CONFIGS}/{number}.conf", vm_lines) or ()
     devices, snapshots = parse_vm(lines, mappings)
     # The pid file alone proves nothing: a machine that was killed leaves it behind.
     running = _is_running(look, number) if devices or snapshots else False
@@ -74,8 +80,15 @@ def _reserved(look: Look, number: int) -> tuple[GuestDevice, ...]:
 
 
 def vm_lines(lines: Iterable[str]) -> Iterator[str]:
-    """Names, passwords and keys of a guest are nobody's business here."""
-    return (line for line in lines if _HOSTPCI.match(line) or _SECTION.fullmatch(line))
+    """Names, passwords and keys of a guest are nobody's business here, nor is a guest without
+    devices."""
+    kept = [line for line in lines if _MACHINE.match(line) or _is_ours(line)]
+    has_devices = any(_HOSTPCI.match(line) for line in kept)
+    return (line for line in kept if has_devices or _is_ours(line))
+
+
+def _is_ours(line: str) -> bool:
+    return bool(_HOSTPCI.match(line) or _SECTION.fullmatch(line))
 
 
 def parse_vm(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -23,6 +23,7 @@ _ENVIRONMENT = {
 }
 _STDERR_TAIL_CHARS = 800
 _DEATH_TIMEOUT_S = 5
+_MAX_LINE_BYTES = 1 << 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,8 +76,8 @@ class RealRunner(Runner):
             raise EnvironmentFault(
                 "command-missing", command=argv[0], reason=error.strerror
             ) from error
-        out, err = self._wait(process, argv, timeout_s)
-        stdout = _filtered(out.decode("utf-8", "replace"), keep)
+        output = _Whole(process) if keep is None else _Kept(process, keep)
+        stdout, err = self._wait(process, argv, timeout_s, output)
         stderr = err.decode("utf-8", "replace")
         if process.returncode != 0:
             raise EnvironmentFault(
@@ -92,7 +93,8 @@ class RealRunner(Runner):
         process: Popen[bytes],
         argv: Sequence[str],
         timeout_s: float,
-    ) -> tuple[bytes, bytes]:
+        reading: _Whole | _Kept,
+    ) -> tuple[str, bytes]:
         """Wait for the end, Ctrl-C held back: half an update-initramfs helps nobody."""
         import time
 
@@ -101,10 +103,11 @@ class RealRunner(Runner):
         output = None
         while output is None:
             try:
-                output = _output_within_a_second(process)
+                output = reading.within_a_second()
                 elapsed_s = time.monotonic() - started
                 if output is None and elapsed_s > timeout_s:
                     _kill_session(process)
+                    reading.give_up()
                     raise EnvironmentFault(
                         "command-timeout", command=" ".join(argv), seconds=round(timeout_s)
                     )
@@ -123,32 +126,91 @@ class RealRunner(Runner):
                 self._tick(program, elapsed_s)
 
 
-def _output_within_a_second(process: Popen[bytes]) -> tuple[bytes, bytes] | None:
-    """What the program wrote, once it has ended; None while it runs."""
-    import subprocess
+class _Whole:
+    """All that a program writes."""
 
-    try:
-        return process.communicate(timeout=1)
-    except subprocess.TimeoutExpired:
-        return None
+    def __init__(self, process: Popen[bytes]) -> None:
+        self._process = process
+
+    def within_a_second(self, seconds: float = 1) -> tuple[str, bytes] | None:
+        """What the program wrote, once it has ended; None while it runs."""
+        import subprocess
+
+        try:
+            out, err = self._process.communicate(timeout=seconds)
+        except subprocess.TimeoutExpired:
+            return None
+        return out.decode("utf-8", "replace"), err
+
+    def give_up(self) -> None:
+        """One that sleeps in the kernel, on a dead disk or a suspended pool, does not even hear
+        SIGKILL: it is not waited for."""
+        if self.within_a_second(_DEATH_TIMEOUT_S) is None:
+            for pipe in filter(None, (self._process.stdout, self._process.stderr)):
+                pipe.close()
+
+
+class _Kept:
+    """Only what is kept of a program's lines takes memory: a journal can be larger than that."""
+
+    def __init__(self, process: Popen[bytes], keep: Keep) -> None:
+        import threading
+
+        self._process = process
+        self._keep = keep
+        self._text, self._err = "", b""
+        self._failure: Exception | None = None
+        # Nobody waits for a reader whose program does not die
+        self._readers = [
+            threading.Thread(target=each, daemon=True) for each in (self._read, self._read_errors)
+        ]
+        for reader in self._readers:
+            reader.start()
+
+    def _lines(self) -> Iterator[str]:
+        stream = self._process.stdout
+        while stream is not None and (line := stream.readline(_MAX_LINE_BYTES)):
+            yield from line.decode("utf-8", "replace").splitlines()
+
+    def _read(self) -> None:
+        lines = self._lines()
+        try:
+            self._text = "".join(f"{line}\n" for line in self._keep(lines))
+        except (ValueError, LookupError, TypeError, AttributeError, OSError) as error:
+            self._failure = error  # for whoever asked, not for this thread
+        for _ in lines:
+            pass  # a program that nobody listens to would wait for ever
+
+    def _read_errors(self) -> None:
+        stream = self._process.stderr
+        while stream is not None and (line := stream.readline(_MAX_LINE_BYTES)):
+            self._err = (self._err + line)[-_MAX_LINE_BYTES:]
+
+    def within_a_second(self) -> tuple[str, bytes] | None:
+        """What the program wrote, once it has ended; None while it runs."""
+        for reader in self._readers:
+            reader.join(timeout=0.5)
+        if any(reader.is_alive() for reader in self._readers):
+            return None
+        self._process.wait()
+        for pipe in filter(None, (self._process.stdout, self._process.stderr)):
+            pipe.close()
+        if self._failure is not None:
+            raise self._failure
+        return self._text, self._err
+
+    def give_up(self) -> None:
+        for reader in self._readers:
+            reader.join(timeout=_DEATH_TIMEOUT_S / 2)
+        self.within_a_second()
 
 
 def _kill_session(process: Popen[bytes]) -> None:
-    """End a program and what it started; each has the session that we gave it.
-
-    One that sleeps in the kernel, on a dead disk or a suspended pool, does not even hear SIGKILL:
-    it is not waited for.
-    """
+    """End a program and what it started; each has the session that we gave it."""
     import os
     import signal
-    import subprocess
 
     os.killpg(process.pid, signal.SIGKILL)
-    try:
-        process.communicate(timeout=_DEATH_TIMEOUT_S)
-    except subprocess.TimeoutExpired:
-        for pipe in filter(None, (process.stdout, process.stderr)):
-            pipe.close()
 
 
 def _filtered(text: str, keep: Keep | None) -> str:
