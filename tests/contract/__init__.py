@@ -1,0 +1,1 @@
+"""What real PVE code answered, question by question; skipped where the answers are not at hand."""
