@@ -20,7 +20,9 @@ from hostpci.host.root import TreeRoot
 from hostpci.host.runner import Completed
 from hostpci.model.efivar import DEFAULT, ONE_SHOT, entry_named, variable_path
 from hostpci.model.facts import ConfigFile
+from hostpci.model.grubcfg import GrubEntry, parse_grub
 from hostpci.planner.edits.grub import effective_words
+from hostpci.planner.edits.grubmenu import ENTRY_ID, ENV_NAME
 
 from .hosts import RecordedHost
 from .laws.hosts import FakeHostRunner
@@ -33,6 +35,13 @@ options  {line}
 linux    /EFI/proxmox/{release}/vmlinuz-{release}
 initrd   /EFI/proxmox/{release}/initrd.img-{release}
 """
+# /etc/grub.d/41_custom, and what it adds to every grub.cfg
+CUSTOM = """\
+if [ -f  ${config_directory}/custom.cfg ]; then
+  source ${config_directory}/custom.cfg
+fi
+"""
+CUSTOM_SCRIPT = "#!/bin/sh\ncat <<EOF\n" + CUSTOM.replace("$", "\\$") + "EOF\n"
 
 
 class EspRunner(FakeHostRunner):
@@ -163,7 +172,7 @@ class EspRunner(FakeHostRunner):
                 f"\tlinux\t/vmlinuz-{release} root=ZFS=/x ro {' '.join(self.grub_words())}\n"
                 f"\tinitrd\t/initrd.img-{release}\n}}\n"
             )
-        (esp / "grub/grub.cfg").write_text('set default="0"\n' + "".join(entries))
+        (esp / "grub/grub.cfg").write_text('set default="0"\n' + "".join(entries) + CUSTOM)
 
     def grub_words(self) -> tuple[str, ...]:
         paths = [
@@ -240,7 +249,29 @@ class EspHost:
         return self.tree / path.lstrip("/")
 
     def boot_entry(self, uuid: str) -> str:
-        """What systemd-boot starts from a partition: it forgets the one-shot as it reads it."""
+        """What the loader on a partition starts, after what it changes by that."""
+        has_grub = (self.esps / uuid / "grub").is_dir()
+        return self._by_grub(uuid) if has_grub else self._by_systemd_boot(uuid)
+
+    def _by_grub(self, uuid: str) -> str:
+        """What custom.cfg tells it, if it is there: to note that the trial begins."""
+        grub = self.esps / uuid / "grub"
+        note, usual = grub / ENV_NAME, self._grub_entries(uuid)[0].names[-1][0]
+        if not (grub / "custom.cfg").exists() or not note.exists():
+            return usual
+        text = note.read_text()
+        assert len(text.encode()) == 1024
+        if "hostpci_trial=started\n" in text:
+            return ENTRY_ID
+        note.write_text(text.replace("hostpci_trial=pending\n", "hostpci_trial=started\n"))
+        return usual
+
+    def _grub_entries(self, uuid: str) -> tuple[GrubEntry, ...]:
+        paths = [self.esps / uuid / "grub" / name for name in ("grub.cfg", "custom.cfg")]
+        return parse_grub("".join(p.read_text() for p in paths if p.exists()).splitlines())
+
+    def _by_systemd_boot(self, uuid: str) -> str:
+        """It forgets the one-shot as it reads it."""
         names = [each.name for each in (self.esps / uuid / "loader/entries").iterdir()]
         told = []
         for variable in (ONE_SHOT, DEFAULT):
@@ -252,8 +283,14 @@ class EspHost:
 
     def boots(self, uuid: str, entry: str) -> dict[str, str]:
         """The fields of an entry, after seeing that what it loads is there and whole."""
-        lines = (self.esps / uuid / "loader/entries" / entry).read_text().splitlines()
-        fields = dict(line.split(maxsplit=1) for line in lines)
+        if (self.esps / uuid / "grub").is_dir():
+            found = next(e for e in self._grub_entries(uuid) if entry in e.names[-1])
+            fields = {
+                "linux": found.kernel, "initrd": found.initrds[0], "options": " ".join(found.words)
+            }  # fmt: skip
+        else:
+            lines = (self.esps / uuid / "loader/entries" / entry).read_text().splitlines()
+            fields = dict(line.split(maxsplit=1) for line in lines)
         for key in ("linux", "initrd"):
             path = self.esps / uuid / fields[key].lstrip("/")
             assert path.read_bytes() == self.file(f"/boot/{path.name}").read_bytes(), path

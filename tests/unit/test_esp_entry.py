@@ -16,7 +16,7 @@ from hostpci.facts.collect import collect
 from hostpci.facts.trial import read_trial_facts
 from hostpci.host.runner import Completed
 from hostpci.model.efivar import DEFAULT, ONE_SHOT, variable_path
-from hostpci.model.plan import EspEntryStep, LoaderVariableStep, Plan, RefreshStep
+from hostpci.model.plan import CommandStep, EspEntryStep, LoaderVariableStep, Plan, RefreshStep
 from hostpci.model.trial import Reason, Trial
 from hostpci.planner.plan import rebuild_step
 from hostpci.planner.trial import TrialPlan, Wish, plan_trial
@@ -43,7 +43,7 @@ def host(tmp_path: Path) -> EspHost:
     return EspHost(tmp_path, recorded(), ONE, TWO)
 
 
-def planned(host: EspHost, *change: RefreshStep) -> TrialPlan:
+def planned(host: EspHost, *change: RefreshStep | CommandStep) -> TrialPlan:
     facts = collect(host.root, host.runner)
     ground = read_trial_facts(host.root, facts.loader.loader)
     wish = Wish(trial=TRIAL, command=("/usr/bin/tool",), language="en", run=3)

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from hostpci.facts.trial import read_trial_facts
 from hostpci.host.capture import CaptureRoot
 from hostpci.model.facts import Loader
+from hostpci.model.grubcfg import sources_custom
 from hostpci.model.journal import (
     Applied,
     Begin,
@@ -33,7 +34,6 @@ from hostpci.planner.edits.grubmenu import (
     has_our_part,
     known_good,
     pending_block,
-    sources_custom,
     with_entry,
 )
 from hostpci.planner.plan import rebuild_step

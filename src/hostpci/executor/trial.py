@@ -6,12 +6,12 @@ import os
 from contextlib import suppress
 
 from ..errors import EnvironmentFault
-from ..model.journal import Booted, Confirmed, FileImage, GivenUp, History, Proved, Run
-from ..model.plan import FileStep, LoaderVariableStep
+from ..model.journal import Booted, Confirmed, FileImage, GivenUp, History, Intent, Proved, Run
+from ..model.plan import EspEntryStep, FileStep, LoaderVariableStep
 from ..model.proof import Proofs
 from ..model.trial import By, Reason
 from .apply import Announce, Machine, now, temporary_name
-from .espentry import LoaderVariables
+from .espentry import EspEntries, LoaderVariables
 from .journal import Journal
 from .undo import Undoer
 
@@ -61,7 +61,7 @@ class Trials:
         should it not come up again.
         """
         if not any(isinstance(each, GivenUp) for each in trial.entries):
-            self._journal.add(trial, GivenUp(at=now(), reason=reason, details=details))
+            trial = self._journal.add(trial, GivenUp(at=now(), reason=reason, details=details))
         undoer = Undoer(self._machine, skip_changed=True, announce=self._announce)
         undone = undoer.undo(History(runs=(watched,)))
         self._end_fallback(trial)
@@ -69,11 +69,22 @@ class Trials:
 
     def _end_fallback(self, trial: Run) -> None:
         """What boots next is what was there before: the menu need not step in any more."""
-        for step in trial.begin.plan.steps:
+        for index, step in enumerate(trial.begin.plan.steps):
             if isinstance(step, FileStep) and step.host_rewrites:
                 self._machine.files.remove(step.path)
             elif isinstance(step, LoaderVariableStep):
                 LoaderVariables(self._machine.files, self._machine.runner).put_back(step)
+            elif isinstance(step, EspEntryStep) and step.note:
+                trial = self._forget_note(trial, index, step)
+
+    def _forget_note(self, trial: Run, index: int, step: EspEntryStep) -> Run:
+        """The place where the partition is mounted for it is known before it is made."""
+        intent = Intent(step=index, temporary=temporary_name(), boot_id=self._machine.boot_id)
+        entries = EspEntries(self._machine.files, self._machine.runner, intent.temporary)
+        entries.partitions.tidy_up(trial, index)
+        trial = self._journal.add(trial, intent)
+        entries.forget_note(step)
+        return trial
 
     def reload_units(self) -> None:
         """systemd remembers units that are gone until it is told; not being told hurts nobody."""

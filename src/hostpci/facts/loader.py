@@ -205,7 +205,8 @@ def _grub(traces: _Traces) -> tuple[Loader, str]:
     if not traces.esps:
         return (Loader.GRUB, "") if traces.has_grub_config else (Loader.UNKNOWN, "no-grub-config")
     path = (traces.boot_image or "").rpartition(")")[2]
-    if not path.startswith("/vmlinuz-"):
+    # Below hostpci/: the known good entry of a trial boot, ours
+    if not path.startswith(("/vmlinuz-", "/hostpci/vmlinuz-")):
         return Loader.UNKNOWN, "foreign-entry"
     if traces.has_boot_partition:
         return Loader.UNKNOWN, "boot-partition"

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from ..host.root import Root
 from ..model.efivar import DEFAULT, ONE_SHOT, entry_named, variable_path
 from ..model.facts import Loader
+from ..model.grubcfg import sources_custom
 from ..model.trial import TrialFacts, WatchdogFacts
 from .loader import GRUB_CONFIG
 from .look import Look
 
 GRUB_CUSTOM = "/boot/grub/custom.cfg"
+_CUSTOM_SCRIPT = "/etc/grub.d/41_custom"
+_LINUX_SCRIPT = "/etc/grub.d/10_linux"
+_UNRESTRICTED = re.compile(r"^\s*CLASS=.*--unrestricted", re.MULTILINE)
 _WATCHDOGS = "/sys/class/watchdog"
 _SYSTEMD = ("/usr/lib/systemd/systemd", "/lib/systemd/systemd")
 # PVE's daemon for high availability; it is the one that opens /dev/watchdog there
@@ -32,10 +37,21 @@ def read_trial_facts(root: Root, loader: Loader) -> TrialFacts:
         custom_config=look.own_text(GRUB_CUSTOM) if is_grub else None,
         watchdogs=tuple(read_watchdogs(root)),
         has_watchdog_mux=look.exists(_WATCHDOG_MUX),
+        esp_menu_options=_menu_options(look) if loader is Loader.GRUB_ON_ESP else None,
         has_bootctl=is_systemd_boot and look.exists(_BOOTCTL),
         entry_default=_named_by(look, DEFAULT) if is_systemd_boot else None,
         entry_one_shot=_named_by(look, ONE_SHOT) if is_systemd_boot else None,
     )
+
+
+def _menu_options(look: Look) -> str | None:
+    """From the scripts that write those menus: nobody mounts a boot partition to look.
+
+    A menu with passwords stays as open or closed as it is.
+    """
+    if not sources_custom(look.raw(_CUSTOM_SCRIPT) or ""):
+        return None
+    return " --unrestricted" if _UNRESTRICTED.search(look.raw(_LINUX_SCRIPT) or "") else ""
 
 
 def _named_by(look: Look, name: str) -> str | None:

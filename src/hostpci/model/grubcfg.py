@@ -20,6 +20,7 @@ _LINUX = re.compile(r"\s*linux(?:16|efi)?\s+(\S+)\s*(.*)")
 _INITRD = re.compile(r"\s*initrd(?:16|efi)?\s+(.*)")
 _DEFAULT = re.compile(r"\s*set\s+default=\"?([^\"]*)\"?")
 _RELEASE = re.compile(r".*/vmlinuz-(\S+)")
+_CUSTOM = re.compile(r"^\s*source\s+\S*/custom\.cfg\s*$", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +69,11 @@ def parse_grub(lines: Iterable[str]) -> tuple[GrubEntry, ...]:
         else:
             _load(found, line, tuple(each for each in open_blocks if each))
     return tuple(found)
+
+
+def sources_custom(grub_config: str) -> bool:
+    """Whether this grub.cfg, or the script 41_custom that writes it, goes on with custom.cfg."""
+    return _CUSTOM.search(grub_config) is not None
 
 
 def _names(title: str, line: str, position: int) -> tuple[str, ...]:

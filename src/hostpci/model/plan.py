@@ -87,6 +87,8 @@ class EspEntryStep:
 
     ``path``, ``images`` and ``copies``: names on each partition. The entry boots ``copies`` of
     ``images``, or, without copies, the images themselves; they must be there.
+    ``note``: where GRUB, whose custom.cfg ``path`` is then, notes that the trial has begun; until
+    that it holds ``note_text``. That name an administrator may use too: then it is theirs.
     """
 
     KIND: ClassVar[str] = "esp-entry"
@@ -97,6 +99,8 @@ class EspEntryStep:
     text: str
     images: tuple[str, ...]
     copies: tuple[str, ...] = ()
+    note: str = ""
+    note_text: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

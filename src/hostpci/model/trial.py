@@ -69,9 +69,11 @@ class WatchdogFacts:
 class TrialFacts:
     """What a trial rests on, read only when one is asked for.
 
-    ``grub_config`` is None where the loader is another. ``has_watchdog_mux``: PVE's own daemon
-    owns the watchdog. ``entry_default`` and ``entry_one_shot``: what systemd-boot was told to
-    boot; without bootctl it cannot be told.
+    ``grub_config`` is None where the loader is another. ``esp_menu_options``: where GRUB's menus
+    lie on boot partitions, what their entries have beside their classes; None if no menu there
+    goes on with a file of ours. ``has_watchdog_mux``: PVE's own daemon owns the watchdog.
+    ``entry_default`` and ``entry_one_shot``: what systemd-boot was told to boot; without bootctl
+    it cannot be told.
     """
 
     has_systemd: bool
@@ -79,6 +81,7 @@ class TrialFacts:
     custom_config: str | None
     watchdogs: tuple[WatchdogFacts, ...]
     has_watchdog_mux: bool
+    esp_menu_options: str | None = None
     has_bootctl: bool = False
     entry_default: str | None = None
     entry_one_shot: str | None = None

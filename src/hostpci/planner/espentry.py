@@ -1,9 +1,14 @@
-"""The known good entry where systemd-boot runs from the boot partitions of proxmox-boot-tool.
+"""The known good entry where the loader runs from the boot partitions of proxmox-boot-tool.
 
-Pure. The loader deletes LoaderEntryOneShot as it reads it (systemd, src/boot/efi/boot.c): so the
+Pure. systemd-boot deletes LoaderEntryOneShot as it reads it (systemd, src/boot/efi/boot.c): so the
 trial boot is asked for once, and whatever comes after it is LoaderEntryDefault, the known good
 entry. The name of that entry is neither matched by the tool's ``default proxmox-*`` nor removed by
 its hook, which looks below EFI/proxmox only.
+
+GRUB notes the trial itself, as on a plain partition: vfat it can write. Each partition has a menu
+and a note of its own; should the firmware change over to another one after a trial that hung, the
+trial is tried once more there. A refresh writes grub.cfg anew and removes old kernels from the top
+of the partition; custom.cfg and what lies below hostpci/ it leaves.
 """
 
 from __future__ import annotations
@@ -12,7 +17,7 @@ from collections.abc import Iterator
 
 from ..facts.loader import without_loader_words
 from ..model.efivar import DEFAULT, ONE_SHOT
-from ..model.facts import Facts
+from ..model.facts import Facts, Loader
 from ..model.plan import (
     CommandStep,
     EspEntryStep,
@@ -22,10 +27,18 @@ from ..model.plan import (
     Step,
 )
 from ..model.trial import TrialFacts
-from .edits.grubmenu import ENTRY_ID, ESCAPE
+from .edits.grubmenu import (
+    ENTRY_ID,
+    ENV_NAME,
+    ESCAPE,
+    known_good_on_esp,
+    pending_block,
+    with_entry,
+)
 
 _ENTRY = f"{ENTRY_ID}.conf"
 _COPIES = "EFI/hostpci"
+_GRUB_COPIES = "hostpci"
 
 
 def known_good_on_esps(
@@ -59,6 +72,36 @@ def known_good_on_esps(
     )  # fmt: skip
 
 
+def known_good_on_grub_esps(
+    facts: Facts, ground: TrialFacts, change: Plan, title: str
+) -> tuple[EspEntryStep, ...]:
+    """One step for each partition, whose menu names it; () where it cannot be done."""
+    release, options = facts.kernel.release, ground.esp_menu_options
+    images = (f"vmlinuz-{release}", f"initrd.img-{release}")
+    is_copied = _rewrites(change, release)
+    copies = tuple(f"{_GRUB_COPIES}/{name}" for name in images) if is_copied else ()
+    kernel, initrd = copies or images
+    words = without_loader_words(facts.kernel.command_line)
+    steps: list[EspEntryStep] = []
+    for uuid in _with_entries(facts) if options is not None else ():
+        entry = known_good_on_esp(uuid, kernel, initrd, words, title=title, options=options or "")
+        if entry is None:
+            return ()
+        steps.append(
+            EspEntryStep(
+                code="known-good-grub-esp",
+                uuids=(uuid,),
+                path="grub/custom.cfg",
+                text=with_entry(None, entry, one_shot=True),
+                images=images,
+                copies=copies,
+                note=f"grub/{ENV_NAME}",
+                note_text=pending_block(),
+            )
+        )
+    return tuple(steps)
+
+
 def esps_without(facts: Facts) -> tuple[str, ...]:
     """Listed partitions that get no entry: not there, or without this kernel."""
     found = set(_with_entries(facts))
@@ -66,9 +109,10 @@ def esps_without(facts: Facts) -> tuple[str, ...]:
 
 
 def _with_entries(facts: Facts) -> Iterator[str]:
+    loader = "grub" if facts.loader.loader is Loader.GRUB_ON_ESP else "uefi"
     needed = {facts.kernel.release, facts.loader.next_release}
     for esp in facts.loader.esps:
-        if esp.present and "uefi" in esp.loaders and needed <= set(esp.versions):
+        if esp.present and loader in esp.loaders and needed <= set(esp.versions):
             yield esp.uuid
 
 

@@ -15,6 +15,7 @@ from ..facts.loader import without_loader_words
 from ..facts.trial import GRUB_CUSTOM
 from ..model.facts import Facts, Loader
 from ..model.finding import Finding, Level
+from ..model.grubcfg import sources_custom
 from ..model.journal import Booted, Confirmed, GivenUp, History, Proved, Run, RunState
 from ..model.plan import CommandStep, CopyStep, FileStep, Plan, Step
 from ..model.trial import By, Health, Reason, Trial, TrialFacts, WatchdogFacts
@@ -24,10 +25,9 @@ from .edits.grubmenu import (
     has_our_part,
     known_good,
     pending_block,
-    sources_custom,
     with_entry,
 )
-from .espentry import esps_without, known_good_on_esps
+from .espentry import esps_without, known_good_on_esps, known_good_on_grub_esps
 
 UNIT_NAME = "hostpci-trial.service"
 _UNITS = "/etc/systemd/system"
@@ -103,6 +103,8 @@ def _known_good_steps(
     title = f"Known good: as before run {wish.run} of hostpci (Linux {facts.kernel.release})"
     if facts.loader.loader is Loader.SYSTEMD_BOOT_ON_ESP:
         return known_good_on_esps(facts, ground, change, title)
+    if facts.loader.loader is Loader.GRUB_ON_ESP:
+        return known_good_on_grub_esps(facts, ground, change, title)
     entry, copies = _known_good(facts, ground, change, title)
     is_one_shot = facts.loader.one_shot == "grub-env"
     return tuple(_menu_steps(ground, entry, copies, one_shot=is_one_shot)) if entry else ()

@@ -82,6 +82,8 @@ def diff(step: Step) -> Iterator[str]:
         case EspEntryStep():
             pairs = zip(step.images, step.copies, strict=False)
             yield from (f"+ {image} -> {copy}" for image, copy in pairs)
+            if step.note:
+                yield f"+ {step.note}"
             yield from (f"+{line}" for line in _lines(step.text))
         case LoaderVariableStep():
             yield f"~ {step.name}: {step.before or '-'} -> {step.after}"

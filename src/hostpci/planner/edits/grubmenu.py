@@ -7,7 +7,7 @@ very commands that found it until now.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from ...model.grubcfg import GrubEntry, parse_grub
 from ...model.words import split_words
@@ -20,6 +20,8 @@ _END = "### END hostpci"
 _HEAD = re.compile(r"\s*menuentry\s")
 _LINUX = re.compile(r"(\s*linux(?:16|efi)?\s+\S+)(.*)")
 _INITRD = re.compile(r"(\s*initrd(?:16|efi)?)(\s+.*)")
+# What means nothing to GRUB's shell; everything else is put between quotes
+_PLAIN_WORD = re.compile(r"[A-Za-z0-9_.,:=@/+%-]+")
 # GRUB's environment block has this length, or GRUB does not write it (include/grub/lib/envblk.h)
 _ENV_BYTES = 1024
 _ENV_HEAD = "# GRUB Environment Block\n"
@@ -41,11 +43,6 @@ if [ -s "${hostpci_env}" ]; then
   fi
 fi
 """
-
-
-def sources_custom(grub_config: str) -> bool:
-    """Whether this grub.cfg goes on with custom.cfg (Debian's /etc/grub.d/41_custom)."""
-    return re.search(r"^\s*source\s+\S*/custom\.cfg\s*$", grub_config, re.MULTILINE) is not None
 
 
 def known_good(
@@ -70,6 +67,43 @@ def known_good(
     exact = [block for entry, block in found if _same_words(entry, running)]
     chosen = [*exact, *(block for _, block in found)]
     return _rewritten(chosen[0], title, initrds) if chosen else None
+
+
+def known_good_on_esp(
+    uuid: str, kernel: str, initrd: str, words: Iterable[str], *, title: str, options: str
+) -> str | None:
+    """The entry that boots two images of one boot partition, with the commands of 10_linux.
+
+    ``words``: the running kernel's, but for the loader's own. None if one of them cannot be said
+    to GRUB so that the kernel gets it as it is. The partition is looked for as grub.cfg does it:
+    ``config_directory`` is gone again when an entry runs (read_config_file() in GRUB's
+    normal/main.c), and ``root`` may be anything by then.
+    """
+    said = [grub_word(word) for word in words if word != ESCAPE]
+    if None in said:
+        return None
+    lines = (
+        f"menuentry '{title}' --class gnu-linux --class os{options} --id {ENTRY_ID} {{",
+        "\tload_video",
+        f"\tsearch --no-floppy --fs-uuid --set=root {uuid}",
+        f"\tlinux /{kernel} {' '.join([*filter(None, said), ESCAPE])}",
+        f"\tinitrd /{initrd}",
+        "}",
+    )
+    return "\n".join([*lines, ""])
+
+
+def grub_word(word: str) -> str | None:
+    """One word of a running command line as GRUB's shell must read it; None where that is unclear.
+
+    GRUB puts quotes around a word with a blank, and backslashes before its quotes and backslashes
+    (grub_create_loader_cmdline): the former are taken off again, the latter nobody guesses.
+    """
+    is_quoted = len(word) > 1 and word.startswith('"') and word.endswith('"')
+    inner = word[1:-1] if is_quoted else word
+    if not inner or not inner.isascii() or not inner.isprintable() or set("'\"\\") & set(inner):
+        return None
+    return inner if _PLAIN_WORD.fullmatch(inner) else f"'{inner}'"
 
 
 def _same_words(entry: GrubEntry, running: tuple[str, ...]) -> bool:
