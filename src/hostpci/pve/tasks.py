@@ -1,0 +1,101 @@
+"""Tasks of PVE, followed to their end: what they are called, how far they are, what they said."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from .node import Pve, PveError, TaskEnd
+
+# pve-common PVE/UPID.pm decode; its start may have nine digits after 497 days
+_UPID = re.compile(
+    r"UPID:(?P<node>[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?):(?P<pid>[0-9A-Fa-f]{8}):"
+    r"(?P<pstart>[0-9A-Fa-f]{8,9}):(?P<start>[0-9A-Fa-f]{8}):(?P<type>[^:\s/]+):"
+    r"(?P<id>[^:\s/]*):(?P<user>[^:\s/]+):"
+)
+_FIRST_PAUSE_S = 0.2
+_LONGEST_PAUSE_S = 2.0
+_PAGE_LINES = 500
+# A task that writes without end must not fill our memory; its last lines say what went wrong
+_MAX_LINES = 20_000
+_MAX_LINE_CHARS = 4000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Upid:
+    """The name of a task, taken apart."""
+
+    node: str
+    type: str
+    id: str
+    user: str
+    start_s: int
+
+
+def parse_upid(text: object) -> Upid | None:
+    match = _UPID.fullmatch(text) if isinstance(text, str) else None
+    if match is None:
+        return None
+    return Upid(
+        node=match["node"], type=match["type"], id=match["id"], user=match["user"],
+        start_s=int(match["start"], 16),
+    )  # fmt: skip
+
+
+def is_good(status: str) -> bool:
+    """Warnings are no failure [pve-common PVE/UPID.pm status_is_error]."""
+    return status == "OK" or re.fullmatch(r"WARNINGS: \d+", status) is not None
+
+
+def follow(
+    pve: Pve,
+    upid: str,
+    *,
+    timeout_s: float,
+    now: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], None] = time.sleep,
+) -> TaskEnd:
+    task = parse_upid(upid)
+    if task is None:
+        raise PveError("pve-garbled", call="UPID", reason=str(upid)[:80])
+    path = f"/nodes/{task.node}/tasks/{upid}"
+    begin, pause_s = now(), _FIRST_PAUSE_S
+    while True:
+        state = pve.call("get", f"{path}/status")
+        if not isinstance(state, dict) or state.get("status") not in {"running", "stopped"}:
+            raise PveError("pve-garbled", call=f"GET {path}/status", reason=str(state)[:80])
+        if state["status"] == "stopped":
+            status = str(state.get("exitstatus") or "unknown")
+            log = read_log(pve, path)
+            return TaskEnd(upid=upid, ok=is_good(status), status=status, log=log)
+        elapsed_s = now() - begin
+        if elapsed_s > timeout_s:
+            raise PveError(
+                "pve-task-slow", task=task.type, id=task.id, seconds=round(timeout_s), upid=upid
+            )
+        if pve.tick is not None:
+            pve.tick(f"{task.type} {task.id}", elapsed_s)
+        sleep(pause_s)
+        pause_s = min(pause_s * 1.5, _LONGEST_PAUSE_S)
+
+
+def read_log(pve: Pve, path: str) -> tuple[str, ...]:
+    """Every line, page by page. PVE answers an empty log with one line that says so."""
+    lines: list[str] = []
+    while len(lines) < _MAX_LINES:
+        params = {"start": len(lines), "limit": _PAGE_LINES}
+        page = pve.call("get", f"{path}/log", params)
+        if not isinstance(page, list):
+            raise PveError("pve-garbled", call=f"GET {path}/log", reason=str(page)[:80])
+        fresh = [_line(each) for each in page if isinstance(each, dict)]
+        lines += [] if lines and fresh == ["no content"] else fresh
+        if len(page) < _PAGE_LINES:
+            break
+    return tuple(lines)
+
+
+def _line(entry: dict[str, object]) -> str:
+    text = str(entry.get("t", ""))[:_MAX_LINE_CHARS]
+    return "".join(each if each.isprintable() or each == "\t" else "�" for each in text)
