@@ -37,7 +37,9 @@ MAY_IMPORT = {
 # files of these packages may not even name these modules of the standard library
 PURE = {"model", "checks", "planner", "render"}
 # PVE's grammar is as pure; its neighbours in the package talk to a node
-GRAMMAR = {f"pve/{name}.py" for name in ("schema", "formats", "hostpci")}
+GRAMMAR = {f"pve/{name}.py" for name in (
+    "cpu", "formats", "hostpci", "mapping", "schema", "start", "vmconfig", "vmoptions",
+)}  # fmt: skip
 IMPURE_MODULES = {"subprocess", "os", "sys", "shutil", "socket", "tempfile", "pathlib", "io"}
 WRITERS = {
     "rename", "replace", "renames", "unlink", "remove", "rmdir", "removedirs", "mkdir", "makedirs",

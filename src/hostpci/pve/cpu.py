@@ -1,0 +1,96 @@
+"""The ``cpu`` option: which models PVE has, and what it allows for a single VM.
+
+Source: qemu-server src/PVE/QemuServer/CPUConfig.pm.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+
+from .formats import FORMATS
+from .schema import FormatError, Properties, Value, parse_property_string
+
+_INTEL = """
+486 pentium pentium2 pentium3 coreduo core2duo Conroe Penryn Nehalem Nehalem-IBRS Westmere
+Westmere-IBRS SandyBridge SandyBridge-IBRS IvyBridge IvyBridge-IBRS Haswell Haswell-IBRS
+Haswell-noTSX Haswell-noTSX-IBRS Broadwell Broadwell-IBRS Broadwell-noTSX Broadwell-noTSX-IBRS
+Skylake-Client Skylake-Client-IBRS Skylake-Client-noTSX-IBRS Skylake-Client-v4 Skylake-Server
+Skylake-Server-IBRS Skylake-Server-noTSX-IBRS Skylake-Server-v4 Skylake-Server-v5
+Cascadelake-Server Cascadelake-Server-v2 Cascadelake-Server-noTSX Cascadelake-Server-v4
+Cascadelake-Server-v5 Cooperlake Cooperlake-v2 KnightsMill Icelake-Client Icelake-Client-noTSX
+Icelake-Server Icelake-Server-noTSX Icelake-Server-v3 Icelake-Server-v4 Icelake-Server-v5
+Icelake-Server-v6 SapphireRapids SapphireRapids-v2 GraniteRapids
+"""
+_AMD = """
+athlon phenom Opteron_G1 Opteron_G2 Opteron_G3 Opteron_G4 Opteron_G5 EPYC EPYC-IBPB EPYC-v3
+EPYC-v4 EPYC-Rome EPYC-Rome-v2 EPYC-Rome-v3 EPYC-Rome-v4 EPYC-Milan EPYC-Milan-v2 EPYC-Genoa
+"""
+# model -> the vendor that QEMU is told; "": whatever the host has
+VENDORS = (
+    dict.fromkeys(_INTEL.split(), "GenuineIntel")
+    | dict.fromkeys(_AMD.split(), "AuthenticAMD")
+    | dict.fromkeys(("host", "kvm32", "kvm64", "qemu32", "qemu64", "max"), "")
+)
+_V2 = "+popcnt;+pni;+sse4.1;+sse4.2;+ssse3"
+_V3 = f"+aes;{_V2};+avx;+avx2;+bmi1;+bmi2;+f16c;+fma;+abm;+movbe;+xsave"
+# PVE's own models; all of them are qemu64 with these flags
+BUILT_IN = {
+    "x86-64-v2": _V2,
+    "x86-64-v2-AES": f"+aes;{_V2}",
+    "x86-64-v3": _V3,
+    "x86-64-v4": f"{_V3};+avx512f;+avx512bw;+avx512cd;+avx512dq;+avx512vl",
+}
+VM_FLAGS = (
+    "nested-virt", "md-clear", "pcid", "spec-ctrl", "ssbd", "ibpb", "virt-ssbd", "amd-ssbd",
+    "amd-no-ssb", "pdpe1gb", "hv-tlbflush", "hv-evmcs", "aes",
+)  # fmt: skip
+_ANY_FLAG = r"([+-])([a-zA-Z0-9\-_\.]+)"
+_VM_FLAG = rf"(?:[+-])(?:{'|'.join(VM_FLAGS)})"
+_VM_FLAG_LIST = re.compile(rf"{_VM_FLAG}(?:;{_VM_FLAG})*$")
+_PROPERTIES: Properties = {
+    "cputype": {"default_key": 1, "optional": 1, "type": "string"},
+    "reported-model": {
+        "optional": 1, "type": "string", "enum": sorted(VENDORS, key=str.lower),
+    },
+    "hidden": {"optional": 1, "type": "boolean"},
+    "hv-vendor-id": {"optional": 1, "type": "string", "pattern": "[a-zA-Z0-9]{1,12}"},
+    "flags": {"optional": 1, "type": "string", "pattern": f"{_ANY_FLAG}(;{_ANY_FLAG})*"},
+    "phys-bits": {"optional": 1, "type": "string", "format": "pve-phys-bits"},
+}  # fmt: skip
+_GUEST_BITS: Properties = {
+    "guest-phys-bits": {"optional": 1, "type": "integer", "minimum": 32, "maximum": 64}
+}
+
+
+def parse_cpu(
+    text: str, *, has_guest_bits: bool = True, custom_models: Collection[str] | None = None
+) -> dict[str, Value]:
+    """The ``cpu`` option of a VM. Raises FormatError with PVE's words.
+
+    ``has_guest_bits``: PVE 9's key. ``custom_models``: those of /etc/pve/virtual-guest; None
+    where they are not known, and any may exist.
+    """
+    properties = {**_PROPERTIES, **_GUEST_BITS} if has_guest_bits else _PROPERTIES
+    cpu = parse_property_string(properties, text, formats=FORMATS)
+    wrong = _why_not(cpu, custom_models)
+    if wrong:
+        raise FormatError(f"{wrong}\n")
+    return cpu
+
+
+def _why_not(cpu: dict[str, Value], custom_models: Collection[str] | None) -> str:
+    model, flags = str(cpu.get("cputype", "")), str(cpu.get("flags", ""))
+    if model in ("", "0"):
+        return "CPU is missing cputype"
+    if model.startswith("custom-"):
+        name = model.removeprefix("custom-")
+        if custom_models is not None and name not in custom_models:
+            return f"Custom cputype '{name}' not found"
+    elif model not in VENDORS and model not in BUILT_IN:
+        return f"Built-in cputype '{model}' is not defined (missing 'custom-' prefix?)"
+    if flags and _VM_FLAG_LIST.match(flags) is None:
+        return f"VM-specific CPU flags must be a subset of: {', '.join(VM_FLAGS)}"
+    if "reported-model" in cpu:
+        return "Property 'reported-model' not allowed in VM-specific CPU config."
+    return ""
