@@ -38,7 +38,8 @@ MAY_IMPORT = {
 PURE = {"model", "checks", "planner", "render"}
 # PVE's grammar is as pure; its neighbours in the package talk to a node
 GRAMMAR = {f"pve/{name}.py" for name in (
-    "cpu", "formats", "hostpci", "mapping", "schema", "start", "vmconfig", "vmoptions",
+    "cpu", "cpuargs", "formats", "hostpci", "machine", "mapping", "schema", "showcmd", "start",
+    "vgaargs", "vmconfig", "vmoptions",
 )}  # fmt: skip
 IMPURE_MODULES = {"subprocess", "os", "sys", "shutil", "socket", "tempfile", "pathlib", "io"}
 WRITERS = {
