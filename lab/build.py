@@ -10,6 +10,7 @@ from pathlib import Path
 from lab import cache, firmware, images, kvm, process, qemu_build, tables
 from lab.machine import Boot, Machine
 from lab.progress import Reporter
+from lab.secondguest import image as second_guest
 
 # Software emulation on a busy small machine; what is normal is printed, this is the end.
 BOOT_TIMEOUT_S = 600
@@ -30,7 +31,8 @@ def artefacts() -> list[cache.Artefact]:
     all_images = [images.Image.named(*row) for row in sorted(rows)]
     disks = [each.disk for each in all_images]
     bases = [each.base for each in all_images]
-    return [qemu_build.QEMU_ROOT, firmware.OVMF, *bases, *disks]
+    guests = [second_guest.KERNEL, second_guest.DISK]
+    return [qemu_build.QEMU_ROOT, firmware.OVMF, *bases, *disks, *guests]
 
 
 def ensure(host: tables.Host, reporter: Reporter) -> Ready:

@@ -58,6 +58,8 @@ class Layout:
 
 _ALL = (
     Layout(name="plain"),
+    # A host that starts guests: Debian's QEMU, and nothing else that the plain one lacks.
+    Layout(name="qemu", packages=("qemu-system-x86",)),
     Layout(
         name="lvm",
         packages=("lvm2",),

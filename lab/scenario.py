@@ -20,6 +20,7 @@ from lab.guest import Guest
 from lab.machine import Boot, Machine
 from lab.progress import Reporter
 from lab.rootdiff import Difference, Manifest
+from lab.secondguest import push
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,6 +139,14 @@ class Lab:
             self._guest = Guest(machine, self._reporter)
             self._guest.wait_booted()
         return self._guest
+
+    def push_second_guest(self, host: Guest) -> None:
+        """Put a small guest into the host, for the host to start."""
+        push.push(host, self._run_dir, self._reporter)
+
+    def second_guest(self, host: Guest, vmid: int) -> push.SecondGuest:
+        """The guest that was put into the host, under a number."""
+        return push.SecondGuest(host, vmid, self._reporter)
 
     def root_differences(self) -> list[Difference]:
         """What differs from the factory image on the disk of a host that is off."""
