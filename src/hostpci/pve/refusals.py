@@ -37,7 +37,7 @@ _WORDS: tuple[tuple[str, str], ...] = (
     ("pve-locked", r"can't lock file '(?P<lock>[^']+)' - [^\n]+"),
     ("pve-locked", r"(?:cfs-lock|got lock request timeout|can't acquire lock) ?(?P<lock>'[^']+')?"),
     # pve-common PVE/Tools.pm assert_if_modified; PVE/SectionConfig.pm
-    ("pve-digest", r"checksum mismatch|detected modified configuration"),
+    ("pve-digest", r"checksum mis+match|detected modified configuration"),
     # pve-cluster PVE/Cluster.pm; pve-guest-common PVE/Mapping/PCI.pm; qemu-server
     ("pve-not-found", r"Configuration file '(?P<what>[^']+)' does not exist"),
     ("pve-not-found", r"mapping '(?P<what>[^']+)' not found"),
