@@ -1,13 +1,13 @@
 """Reads what guests of this node have of its devices.
 
-Grammar: qemu-server PVE/QemuServer/PCI.pm ($hostpci_fmt) and PVE/LXC/Config.pm (dev[n]). What
-cannot be understood is passed over: another program wrote it, for its own sake.
+Virtual machines and mappings are read as PVE reads them (``pve/``): a line that PVE drops gives a
+machine nothing. Containers: PVE/LXC/Config.pm (dev[n]); what cannot be understood is passed over.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 from ..model.guests import Guest, GuestDevice, GuestKind
 from .look import Look
@@ -95,28 +95,33 @@ def parse_vm(
     lines: Iterable[str], mappings: dict[str, tuple[str, ...]]
 ) -> tuple[tuple[GuestDevice, ...], tuple[str, ...]]:
     """Devices of the machine as it is and as its next start makes it, and its snapshots."""
-    devices, snapshots, section = [], dict[str, None](), ""
-    for line in lines:
-        header, entry = _SECTION.fullmatch(line), _HOSTPCI.match(line)
-        section = header[1] if header else section
-        if entry and section in ("", "PENDING"):
-            devices.append(_hostpci(entry[1], entry[2], mappings, pending=bool(section)))
-        elif entry:
-            snapshots[section] = None
-    return tuple(devices), tuple(snapshots)
+    from ..pve.vmconfig import parse_vm_config
+
+    config = parse_vm_config("\n".join(lines))
+    now = _hostpcis(config.main, mappings, pending=False)
+    then = _hostpcis(config.pending, mappings, pending=True)
+    snapshots = (name for name, each in config.snapshots.items() if any(map(_is_hostpci, each)))
+    return (*now, *then), tuple(snapshots)
 
 
-def _hostpci(
-    key: str, text: str, mappings: dict[str, tuple[str, ...]], *, pending: bool
-) -> GuestDevice:
-    given = dict(_pairs(text, "host"))
-    mapping = given.get("mapping", "")
-    places = _places(given.get("host", "")) if "host" in given else mappings.get(mapping, ())
-    return GuestDevice(key=key, places=tuple(places), mapping=mapping, is_pending=pending)
+def _is_hostpci(key: str) -> bool:
+    return key.startswith("hostpci")
+
+
+def _hostpcis(
+    options: Mapping[str, str | int], mappings: dict[str, tuple[str, ...]], *, pending: bool
+) -> Iterator[GuestDevice]:
+    from ..pve.hostpci import parse_hostpci
+
+    for key, value in options.items():
+        if _is_hostpci(key):
+            given = parse_hostpci(str(value))
+            places = _places(given.host) if given.host else mappings.get(given.mapping, ())
+            yield GuestDevice(key=key, places=places, mapping=given.mapping, is_pending=pending)
 
 
 def _pairs(text: str, default_key: str) -> Iterator[tuple[str, str]]:
-    """PVE's property strings: ``01:00,pcie=1`` is ``host=01:00,pcie=1``."""
+    """``/dev/dri/card0,gid=44`` is ``path=/dev/dri/card0,gid=44``."""
     for part in text.split(","):
         key, equals, value = part.strip().partition("=")
         yield (key, value.strip()) if equals else (default_key, key)
@@ -138,24 +143,23 @@ def _mappings(look: Look) -> dict[str, tuple[str, ...]]:
 
 
 def mapping_lines(lines: Iterable[str]) -> Iterator[str]:
-    """Names of mappings, and where they are on which node."""
-    return (line for line in lines if line[:1].strip() or line.split()[:1] == ["map"])
+    """Names of mappings, and where they are on which node; an empty line ends a mapping."""
+    for line in lines:
+        if not line or line[:1].strip() or line.split()[:1] == ["map"]:
+            yield line
 
 
 def parse_mappings(lines: Iterable[str], node: str) -> dict[str, tuple[str, ...]]:
-    """Name -> its places on ``node`` (PVE/Mapping/PCI.pm: a name, then indented ``map`` lines)."""
-    found: dict[str, tuple[str, ...]] = {}
-    name = ""
-    for line in lines:
-        words = line.split()
-        if line[:1].strip():
-            name = words[0]
-            found.setdefault(name, ())
-        elif words[:1] == ["map"] and len(words) > 1:
-            given = dict(_pairs(" ".join(words[1:]), ""))
-            if given.get("node") == node:
-                found[name] = (*found.get(name, ()), *_places(given.get("path", "")))
-    return found
+    """Name -> its places on ``node``."""
+    from ..pve.mapping import parse_mappings as parse
+
+    sections = parse("\n".join(lines)).sections
+    return {
+        name: tuple(
+            place for entry in (each.entries(node) if each else ()) for place in _places(entry.path)
+        )
+        for name, each in sections.items()
+    }
 
 
 def _container(look: Look, number: int, active: set[str]) -> Guest:
