@@ -18,6 +18,7 @@ from hostpci.checks.leftovers import LEVELS, VARIANTS
 from hostpci.checks.loader import DOUBTS, ESP_PROBLEMS
 from hostpci.errors import Exit
 from hostpci.executor import apply as _apply
+from hostpci.guest.agent import MATTERS
 from hostpci.host.files import _FAULTS
 from hostpci.i18n import Catalog, all_texts, choose_language
 from hostpci.model.journal import RunState
@@ -33,7 +34,7 @@ EN, ZH = all_texts("en"), all_texts("zh_CN")
 ERRORS = {
     "ToolError", "UsageError", "EnvironmentFault", "RefusedError", "ConflictError",
     "PartialError", "NotPermittedError", "BusyError", "CorruptError", "EditError",
-    "PveError",
+    "PveError", "GuestError",
 }  # fmt: skip
 SUFFIX = {"holds": "holds", "fails": "fails", "unknown": "unknown"}
 # keyword arguments of the makers of findings that are no parameters of the text
@@ -84,6 +85,8 @@ def said_errors() -> Iterator[Said]:
         code = first_text(node)
         if called in ERRORS and code is not None:
             yield Said(code, keywords(node), where)
+    for _, code in MATTERS:
+        yield Said(code, frozenset({"guest"}), "guest/agent.py:MATTERS")
     for code in sorted(set(_FAULTS.values()) | {"io-error"}):
         yield Said(code, frozenset({"path", "reason"}), "host/files.py:fault_of")
 

@@ -57,6 +57,13 @@ def render_findings(findings: Findings, catalog: Catalog) -> Iterator[tuple[str,
 
 
 def render_finding(finding: Finding, catalog: Catalog) -> Iterator[tuple[str, str]]:
+    yield from render_fact(finding, catalog)
+    for consent in consent_lines(finding, catalog):
+        yield f"      -> {consent}", ""
+
+
+def render_fact(finding: Finding, catalog: Catalog) -> Iterator[tuple[str, str]]:
+    """A finding that nobody is asked to accept: what is, and what mends it."""
     subject = f"{finding.subject}: " if finding.subject else ""
     evidence = [each for each in finding.evidence if each]
     seen = f"  [{'; '.join(evidence)}]" if evidence else ""
@@ -64,8 +71,6 @@ def render_finding(finding: Finding, catalog: Catalog) -> Iterator[tuple[str, st
     remedy = remedy_text(finding, catalog)
     if remedy:
         yield f"      -> {remedy}", ""
-    for consent in consent_lines(finding, catalog):
-        yield f"      -> {consent}", ""
 
 
 def _summary(findings: Findings, catalog: Catalog) -> Iterator[tuple[str, str]]:

@@ -15,15 +15,19 @@ def render_proof(proof: Proof, catalog: Catalog) -> Iterator[tuple[str, str]]:
     yield catalog.text("verify.head", slot=proof.slot), "HEAD"
     yield "", ""
     for step in proof.steps:
-        yield _line(step, catalog), _LEVELS[step.outcome]
-        remedy = f"proof.{step.code}.{step.answer}"
-        if step.outcome is not Outcome.HOLDS and catalog.has(remedy):
-            yield f"      -> {catalog.text(remedy)}", ""
+        yield from render_proof_step(step, catalog)
     yield "", ""
     verdict = "not-proven"
     if proof.proven:
         verdict = "proven" if proof.opened_devices else "group-proven"
     yield catalog.text(f"verify.{verdict}", slot=proof.slot), "PASS" if proof.proven else "FAIL"
+
+
+def render_proof_step(step: ProofStep, catalog: Catalog) -> Iterator[tuple[str, str]]:
+    yield _line(step, catalog), _LEVELS[step.outcome]
+    remedy = f"proof.{step.code}.{step.answer}"
+    if step.outcome is not Outcome.HOLDS and catalog.has(remedy):
+        yield f"      -> {catalog.text(remedy)}", ""
 
 
 def _line(step: ProofStep, catalog: Catalog) -> str:
