@@ -172,6 +172,9 @@ class Machine:
         try:
             self.ssh.wait(timeout_s=timeout_s, still_alive=self.is_alive)
         except ScenarioFailedError as error:
+            # A host that stopped in its boot loader has said nothing on the serial port.
+            if self.is_alive():
+                self._say_to_monitor(f"screendump {self.run_dir / 'screen.ppm'}")
             error.hint = self.diagnosis()
             raise
 
@@ -186,11 +189,14 @@ class Machine:
 
     def reset(self) -> None:
         """Press the reset button: the host starts anew, its memory is lost."""
+        self._say_to_monitor("system_reset")
+
+    def _say_to_monitor(self, command: str) -> None:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as monitor:
             monitor.settimeout(_MONITOR_TIMEOUT_S)
             monitor.connect(str(self._sockets / "monitor"))
             self._read_prompt(monitor)
-            monitor.sendall(b"system_reset\n")
+            monitor.sendall(f"{command}\n".encode())
             self._read_prompt(monitor)
 
     @staticmethod

@@ -1,7 +1,7 @@
 """A kernel that leaves the Intel IOMMU off: the one word that is missing goes in through GRUB.
 
 Debian's kernels have it on, so what such a kernel looks like is laid over sysfs and /boot for
-the time of `apply`; GRUB, its drop-in directory, update-grub and the boot are the real ones.
+the time of `apply`; GRUB, its drop-in directory, grub-mkconfig and the boot are the real ones.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def run(lab: Lab) -> None:
     host.shell(_DISGUISE)
     host.hostpci(["claim", steps.CARD, "--yes"])
     plan = host.hostpci(["plan"], expect=(steps.CHANGES_PENDING,)).stdout
-    lab.check(condition="update-grub" in plan, text="the plan goes through GRUB")
+    lab.check(condition="grub-mkconfig" in plan, text="the plan goes through GRUB")
     host.hostpci(["apply", "--yes"], expect=(steps.REBOOT_NEEDED,))
     host.shell(_UNDISGUISE)
     host.reboot()

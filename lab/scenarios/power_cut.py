@@ -210,8 +210,13 @@ def _judge(lab: Lab, before: Manifest, cuts: Sequence[Cut], tally: Tally) -> Non
         if state not in seen:
             seen.add(state)
             tally.states += 1
+            bad = len(tally.not_booted) + len(tally.lost)
             _boot_and_undo(lab, before, cut, tally)
             lab.say(f"so far: {tally}")
+            if len(tally.not_booted) + len(tally.lost) > bad:
+                # A look at the disk says more than the next thirty cuts.
+                lab.say(f"kept: {cut.disk}")
+                continue
         remove_disk(cut.disk)
 
 

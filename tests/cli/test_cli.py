@@ -340,7 +340,7 @@ def test_releasing_the_last_claim_takes_back_the_word_that_only_claims_needed(
     assert call("plan", f"--root={tree}") == 4
     out = capsys.readouterr().out
     assert "remove our kernel words again" in out
-    assert "update-grub" in out
+    assert "grub-mkconfig" in out
 
 
 def test_a_knob_from_set_to_undo(tree: Path, capsys: pytest.CaptureFixture[str]) -> None:

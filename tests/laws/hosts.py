@@ -14,7 +14,7 @@ from ..hosts import RecordedHost
 
 
 class FakeHostRunner(Runner):
-    """update-initramfs, update-grub and lsinitramfs on a tree."""
+    """update-initramfs, grub-mkconfig and lsinitramfs on a tree."""
 
     def __init__(self, directory: str, host: RecordedHost | None = None) -> None:
         self._base = Path(directory)
@@ -31,8 +31,8 @@ class FakeHostRunner(Runner):
         match list(argv):
             case ["update-initramfs", "-u", "-k", release]:
                 self._build(release)
-            case ["update-grub"]:
-                self._grub()
+            case ["grub-mkconfig", "-o", path]:
+                self._grub(path)
             case ["lsinitramfs", image]:
                 return self._list(image, timeout_s, keep)
             case _:
@@ -53,10 +53,10 @@ class FakeHostRunner(Runner):
         sums.parent.mkdir(parents=True, exist_ok=True)
         sums.write_text(f"sum {self._builds}")
 
-    def _grub(self) -> None:
+    def _grub(self, path: str) -> None:
         drop_ins = sorted((self._base / "etc/default/grub.d").glob("*.cfg"))
         text = "".join(each.read_text() for each in drop_ins)
-        (self._base / "boot/grub/grub.cfg").write_text(f"generated\n{text}")
+        (self._base / path.lstrip("/")).write_text(f"generated\n{text}")
 
     def _list(
         self,

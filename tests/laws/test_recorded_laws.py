@@ -24,7 +24,7 @@ from .. import recorded_hosts
 from ..recorded_hosts import BuiltHost, Description
 
 NAMES = recorded_hosts.names()
-_PROGRAMS = {"update-grub", "update-initramfs", "proxmox-boot-tool"}
+_PROGRAMS = {"grub-mkconfig", "update-initramfs", "proxmox-boot-tool"}
 _FILES = (
     "/etc/udev/rules.d/10-hostpci-", "/etc/default/grub.d/90-hostpci.cfg", "/etc/kernel/cmdline",
 )  # fmt: skip

@@ -124,7 +124,7 @@ def _carry_out(host: RecordedHost, step: Step) -> None:
         case CommandStep():
             if step.argv[0] == "update-initramfs":
                 _rebuild(host, step.argv[-1])
-            elif step.argv == ("update-grub",):
+            elif step.argv[0] == "grub-mkconfig":
                 _update_grub(host)
         case RefreshStep() | EspEntryStep() | LoaderVariableStep():
             pass

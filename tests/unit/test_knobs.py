@@ -109,7 +109,7 @@ def test_a_knob_changes_exactly_what_it_stands_for(
     files = [step for step in plan.steps if isinstance(step, FileStep)]
     commands = [step.argv[0] for step in plan.steps if isinstance(step, CommandStep)]
     assert [step.path for step in files] == [path]
-    assert commands == (["update-grub"] if path == GRUB_DROPIN else [])
+    assert commands == (["grub-mkconfig"] if path == GRUB_DROPIN else [])
     if path == GRUB_DROPIN:
         assert added(files[0]) == [
             f'GRUB_CMDLINE_LINUX_DEFAULT="$GRUB_CMDLINE_LINUX_DEFAULT {lines}"'

@@ -33,11 +33,11 @@ from ..model.plan import (
 )
 from ..model.trial import Trial
 from .bind import bind_to_vfio, driver_of, identity_of, override_of
+from .command import run_command
 from .esp import BootPartitions
 from .espentry import EspEntries, LoaderVariables, temporaries
 from .journal import HOME, KEPT, Journal
 
-_COMMAND_TIMEOUT_S = 3600
 _SPACE_MARGIN_BYTES = 16 << 20
 
 Announce = Callable[[str, int, int, Step], None]
@@ -150,10 +150,14 @@ class Executor:
     def _command(self, run: Run, index: int, step: CommandStep) -> Run:
         if self._needs_copies(run, index, step):
             kept = tuple(self._keep(image) for image in self._images(step))
-            intent = Intent(step=index, before=kept, boot_id=self._machine.boot_id)
+            intent = Intent(
+                step=index, before=kept, boot_id=self._machine.boot_id, temporary=temporary_name()
+            )
             run = self._journal.add(run, intent)
+        begun = run.intent(index)
+        assert begun is not None  # noqa: S101  (the first attempt has added it)
         try:
-            self._machine.runner.run(step.argv, timeout_s=_COMMAND_TIMEOUT_S)
+            run_command(self._files, self._machine.runner, step, begun.temporary)
         except EnvironmentFault:
             self._journal.add(run, Failed(step=index, after=self._images(step)))
             raise

@@ -30,11 +30,11 @@ from ..model.words import add_words, split_words, take_words
 from .apply import Announce, Machine, encoded, now, put, temporary_name
 from .baseline import remove_baseline
 from .bind import hand_back
+from .command import remove_made, run_command
 from .esp import KERNEL_CMDLINE, BootPartitions
 from .espentry import EspEntries, LoaderVariables, temporaries
 from .journal import KEPT, Journal
 
-_COMMAND_TIMEOUT_S = 3600
 # Content of a path that is no regular file any more: somebody's link or directory
 _FOREIGN = b"\0not a regular file\0"
 _FOREIGN_FAULTS = {"not-a-file", "link-in-path"}
@@ -128,6 +128,7 @@ class Undoer:
             case FileStep():
                 return self._undo_file(run, index, step, intent)
             case CommandStep():
+                remove_made(self._files, step)
                 return self._undo_command(run, index, intent, run_again)
             case CopyStep():
                 return self._undo_copy(run, index, step)
@@ -144,7 +145,9 @@ class Undoer:
         if isinstance(step, RefreshStep):
             return self._refresh_again(run, index, step)
         assert isinstance(step, CommandStep)  # noqa: S101
-        self._machine.runner.run(step.argv, timeout_s=_COMMAND_TIMEOUT_S)
+        entry = UndoIntent(step=index, temporary=temporary_name())
+        run = self._journal.add(run, entry)
+        run_command(self._files, self._machine.runner, step, entry.temporary)
         return self._journal.add(run, StepUndone(step=index))
 
     def _refresh_again(self, run: Run, index: int, step: RefreshStep) -> Run:

@@ -3,6 +3,9 @@
 Every path is absolute within ``base``. Directories are opened one by one with O_NOFOLLOW, so a
 link planted on the way is an error and never a detour. A file is replaced by rename after its
 new content, owner, mode and extended attributes are on disk; the directory is synced after.
+
+What a boot loader reads needs more (``settled``): GRUB does not replay the journal of a file
+system. After a power cut it sees the disk as it is, old names and freed blocks included.
 """
 
 from __future__ import annotations
@@ -12,7 +15,7 @@ import os
 import secrets
 import stat
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 
 from ..errors import ConflictError, EnvironmentFault
 from ..model.journal import FileImage
@@ -26,6 +29,10 @@ _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _APPEND = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
 _COPY_BYTES = 1 << 20
+# Kernels, images and settings of the boot loader lie here
+_BOOT = "/boot/"
+# linux/fs/ext4/ext4.h: _IOW('f', 43, __u32); since 5.15
+_EXT4_IOC_CHECKPOINT = 0x4004662B
 # What may be written in place: nothing of it outlasts the boot
 _ATTRIBUTES = ("/sys/bus/pci/", "/proc/sys/kernel/panic")
 
@@ -134,22 +141,33 @@ class HostFiles:
             _refuse_link(parent, name, path)
             try:
                 _write_new(parent, temporary, content, like)
-                os.rename(temporary, name, src_dir_fd=parent, dst_dir_fd=parent)
+                with _settled(parent, name, path):
+                    os.rename(temporary, name, src_dir_fd=parent, dst_dir_fd=parent)
+                    os.fsync(parent)
             except OSError:
                 with suppress(FileNotFoundError):
                     os.unlink(temporary, dir_fd=parent)
                 raise
-            os.fsync(parent)
 
     def remove(self, path: str) -> None:
         """Remove a file; one that is not there is fine."""
         with _speaking(path):
             try:
-                with self._parent(path) as (parent, name):
+                with self._parent(path) as (parent, name), _settled(parent, name, path):
                     os.unlink(name, dir_fd=parent)
                     os.fsync(parent)
             except FileNotFoundError:
                 return
+
+    @contextmanager
+    def settled(self, paths: Iterable[str]) -> Iterator[None]:
+        """While a program of the host replaces ``paths``: see ``_settled``."""
+        with ExitStack() as stack:
+            for path in paths:
+                with _speaking(path), suppress(FileNotFoundError):
+                    parent, name = stack.enter_context(self._parent(path))
+                    stack.enter_context(_settled(parent, name, path))
+            yield
 
     def make_directories(self, path: str, mode: int = 0o755) -> tuple[str, ...]:
         """Create ``path`` and what is missing above it; return what was created, top first.
@@ -274,6 +292,43 @@ def write_output(path: str, text: str) -> None:
     mine = FileImage(path=target, sha256=None, mode=0o600, owner=os.geteuid(), group=os.getegid())
     name = f".hostpci-{secrets.token_hex(8)}.tmp"
     HostFiles("/").replace(target, (text.encode("utf-8"),), temporary=name, like=mine)
+
+
+@contextmanager
+def _settled(parent: int, name: str, path: str) -> Iterator[None]:
+    """Around a change of what ``name`` means, in a place that a boot loader reads.
+
+    At every moment a reader that knows of no journal finds the old file whole or the new one
+    (grub-core/fs/ext2.c ignores needs_recovery). What was written before has its place on the disk
+    when the name moves. The old file is held open, and so gives its blocks to nobody, until
+    the new name has its place as well.
+    """
+    if not path.startswith(_BOOT):
+        yield
+        return
+    try:
+        old = os.open(name, _READ, dir_fd=parent)
+    except FileNotFoundError:
+        old = None
+    try:
+        _checkpoint(parent)
+        yield
+    finally:
+        _checkpoint(parent)
+        if old is not None:
+            os.close(old)
+
+
+def _checkpoint(directory: int) -> None:
+    """Write what ext4 has in its journal to where it belongs.
+
+    Others refuse, which is fine: ZFS and btrfs keep the old blocks until the new tree is whole,
+    FAT has no journal. On XFS the journal is left to the kernel, as by every other program.
+    """
+    import fcntl
+
+    with suppress(OSError):
+        fcntl.ioctl(directory, _EXT4_IOC_CHECKPOINT, bytes(4))
 
 
 def _refuse_link(parent: int, name: str, path: str) -> None:

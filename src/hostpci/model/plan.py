@@ -41,7 +41,8 @@ class FileStep:
 class CommandStep:
     """Run a program of the host that rewrites the files ``touches`` and no others.
 
-    The executor keeps a copy of those files first, so that undo is byte for byte.
+    The executor keeps a copy of those files first, so that undo is byte for byte. ``makes``: the
+    program writes this file of ours, and the executor puts its content into ``touches[0]``.
     """
 
     KIND: ClassVar[str] = "command"
@@ -49,6 +50,7 @@ class CommandStep:
     code: str
     argv: tuple[str, ...]
     touches: tuple[str, ...]
+    makes: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

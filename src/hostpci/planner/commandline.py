@@ -20,6 +20,8 @@ from ..model.plan import CommandStep, FileStep, RefreshStep, Step
 from .edits import cmdline
 from .edits.grub import DEFAULT, drop_in, drop_in_words, effective, effective_words
 
+# Ours alone, like all that lies there
+MADE_GRUB_CONFIG = "/var/lib/hostpci/grub.cfg"
 _GRUB = (Loader.GRUB, Loader.GRUB_ON_ESP)
 # EditError.code -> a finding of the same code: what cannot be understood is not edited
 EDIT_FINDINGS = (
@@ -100,8 +102,22 @@ def loader_update(
             ),
         )
     if facts.loader.loader is Loader.GRUB and (edits or unseen):
-        return (CommandStep(code="grub-update", argv=("update-grub",), touches=(GRUB_CONFIG,)),)
+        return (_grub_update(),)
     return ()
+
+
+def _grub_update() -> CommandStep:
+    """What update-grub runs, but for where the result goes.
+
+    grub-mkconfig empties grub.cfg and then fills it; a power cut in between leaves a host that
+    stops at the prompt of GRUB. So it writes a file of ours, which then takes the place whole.
+    """
+    return CommandStep(
+        code="grub-update",
+        argv=("grub-mkconfig", "-o", MADE_GRUB_CONFIG),
+        touches=(GRUB_CONFIG,),
+        makes=MADE_GRUB_CONFIG,
+    )
 
 
 def is_read_by(loader: Loader, path: str) -> bool:
