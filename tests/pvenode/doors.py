@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
+import ssl
 from collections.abc import Sequence
+from typing import Any
 
 from hostpci.errors import EnvironmentFault
 from hostpci.host.runner import Completed, Keep, Runner
+from hostpci.pve.https import HttpsPve
 from hostpci.pve.shell import ShellPve
+from hostpci.pve.token import Token
 
 from .node import Node
 from .pvesh import pvesh, qm
+from .server import CERTIFICATES, Server
 
 _STDERR_TAIL_CHARS = 800
 
@@ -38,6 +44,13 @@ class NodeRunner(Runner):
         if keep is not None:
             stdout = "".join(f"{line}\n" for line in keep(stdout.splitlines()))
         return Completed(argv=tuple(argv), code=0, stdout=stdout, stderr=err.getvalue())
+
+
+def https(server: Server, token: str, **more: Any) -> HttpsPve:
+    """The holder of a token, from anywhere; the server is known by its fingerprint."""
+    text = (CERTIFICATES / f"{server.certificate}.crt").read_text(encoding="ascii")
+    pin = hashlib.sha256(ssl.PEM_cert_to_DER_cert(text)).hexdigest()
+    return HttpsPve(server.url, Token(token), **{"fingerprint": pin, **more})
 
 
 def shell(node: Node) -> ShellPve:

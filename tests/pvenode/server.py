@@ -113,6 +113,7 @@ class Server(ThreadingHTTPServer):
     def __init__(self, node: Node, *, port: int = 0, certificate: str = "server") -> None:
         super().__init__(("127.0.0.1", port), Handler)
         self.node = node
+        self.certificate = certificate
         self.seen: list[tuple[str, str, dict[str, str]]] = []
         self.tamper: Any = None
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

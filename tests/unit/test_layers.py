@@ -135,6 +135,13 @@ def test_only_the_runner_starts_programs(module: str) -> None:
 
 
 @pytest.mark.parametrize("module", MODULES)
+def test_only_one_module_opens_a_connection(module: str) -> None:
+    if module != "pve/https.py":
+        assert foreign(module) & {"ssl", "http", "ftplib", "smtplib", "telnetlib"} == set()
+        assert "urllib.request" not in set(imports_of(module))
+
+
+@pytest.mark.parametrize("module", MODULES)
 def test_nothing_outside_the_standard_library_is_imported(module: str) -> None:
     assert foreign(module) <= set(sys.stdlib_module_names)
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from ..model.facts import Facts
     from ..model.journal import History
     from ..model.plan import Step
+    from ..pve.node import Pve
 
 _COLORS = {"PASS": "32", "NOTICE": "36", "WARN": "33", "FAIL": "31"}
 # Words that a call must begin with
@@ -159,6 +160,26 @@ class Context:
         return MachineType(
             files=HostFiles(self.tree), runner=runner, is_live=self.is_live, boot_id=boot_id
         )
+
+    def pve(self) -> Pve:
+        """Proxmox VE: through --api if that is given, else as root on this node. Asks nothing."""
+        node = self.option("node") or ""
+        if self.option("api"):
+            from ..pve.https import HttpsPve
+            from ..pve.token import find_token
+
+            token = find_token(self.option("token_file"))
+            pin = self.option("fingerprint") or ""
+            return HttpsPve(self.option("api"), token, fingerprint=pin, node=node, tick=self.tick)
+        if not self.is_live:
+            raise EnvironmentFault("command-not-here", command="pvesh")
+        import os
+
+        if os.geteuid() != 0:
+            raise NotPermittedError("needs-root", verb=sys.argv[1] if sys.argv[1:] else "")
+        from ..pve.shell import ShellPve
+
+        return ShellPve(RealRunner(self.tick), node=node, tick=self.tick)
 
     # where to speak
 

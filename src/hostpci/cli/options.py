@@ -47,6 +47,13 @@ _ACCEPT = Option("--accept", takes="NAME", repeatable=True)
 _ADDRESS = Option("address", takes="ADDRESS")
 _KNOB = Option("knob", takes="NAME[=VALUE]")
 _ANY_ADDRESS = Option("address", takes="ADDRESS", optional=True)
+# For every verb that speaks with PVE: Context.pve() reads them
+PVE = (
+    Option("--api", takes="URL"),
+    Option("--token-file", takes="FILE"),
+    Option("--fingerprint", takes="SHA256"),
+    Option("--node", takes="NAME"),
+)
 
 VERBS: tuple[Verb, ...] = (
     Verb("scan", Option("--full"), _HOST, _ROOT),

@@ -44,7 +44,8 @@ class PveError(ToolError):
     ``pve-parameter``    a value is not accepted: ``field``, ``reason``
     ``pve-vm-running``, ``pve-vm-stopped``, ``pve-template``   the VM is not in the right state
     ``pve-unreachable``  nobody answers, or a node behind the one that was asked
-    ``pve-untrusted``    the other side is not who it should be; nothing secret was sent
+    ``pve-untrusted``, ``pve-untrusted-pin``   the other side is not who it should be; nothing was
+                         sent to it
     ``pve-lost``         the connection broke after the call had been sent
     ``pve-garbled``      the answer is not one of PVE's: no JSON, too large, cut off
     ``pve-unsupported``  this version of PVE has no such call

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
-# The smallest role of PVE's own that holds a privilege, in PVE 8 and 9; the first row that begins
-# the name decides [pve-access-control PVE/AccessControl.pm create_roles]
+# A role of PVE's own that holds a privilege, in PVE 8 and 9; the first row that begins the name
+# decides [pve-access-control PVE/AccessControl.pm create_roles]. An entry replaces what is
+# inherited from above, so of machines the role is the one that holds all that passthrough needs
 _ROLES = (
-    ("VM.Audit", "PVEAuditor"),
-    ("VM.PowerMgmt", "PVEVMUser"),
-    ("VM.Config.CDROM", "PVEVMUser"),
-    ("VM.Config.Cloudinit", "PVEVMUser"),
     ("VM.", "PVEVMAdmin"),
     ("Mapping.Modify", "PVEMappingAdmin"),
     ("Mapping.", "PVEMappingUser"),
@@ -20,6 +18,12 @@ _ROLES = (
     ("SDN.Use", "PVESDNUser"),
     ("Pool.Audit", "PVEAuditor"),
     ("Sys.Audit", "PVEAuditor"),
+)
+# PVE names nothing where one of several rules would do [pve-access-control PVE/RPCEnvironment.pm
+# exec_api2_perm_check, "or"; qemu-server PVE/API2/Qemu.pm create_vm]
+_UNNAMED = (
+    (r"GET /cluster/mapping/pci/(?P<id>[^/]+)", "/mapping/pci/{id}", "Mapping.Use"),
+    (r"POST /nodes/[^/]+/qemu", "/vms", "VM.Allocate"),
 )
 _OWN_ROLE = "hostpci"
 _ROOT = "root@pam"
@@ -31,6 +35,15 @@ class Missing:
 
     path: str
     privileges: tuple[str, ...]
+
+
+def unnamed(call: str) -> Missing | None:
+    """What a call lacks whose refusal names nothing; None: not known."""
+    for pattern, path, privilege in _UNNAMED:
+        match = re.fullmatch(pattern, call)
+        if match is not None:
+            return Missing(path=path.format(**match.groupdict()), privileges=(privilege,))
+    return None
 
 
 def role_for(privilege: str) -> str:

@@ -11,17 +11,21 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from .node import PveError
-from .privileges import Missing, remedy
+from .privileges import Missing, remedy, unnamed
 
 _MAX_REASON_CHARS = 1500
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """What came back instead of data. ``status`` 0: from pvesh, which has none."""
+    """What came back instead of data. ``status`` 0: from pvesh, which has none.
+
+    ``is_change``: the call was to change something.
+    """
 
     message: str
     status: int = 0
+    is_change: bool = False
     errors: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -61,9 +65,10 @@ _WORDS: tuple[tuple[str, str], ...] = (
 )  # fmt: skip
 _PATTERNS = tuple((code, re.compile(words)) for code, words in _WORDS)
 _HTTP_DENIED, _HTTP_UNAUTHORIZED = 403, 401
-# pve-http-server PVE/APIServer/AnyEvent.pm: what its own client reports of the node behind it
-_HTTP_BEHIND = range(590, 600)
-_HTTP_RESTARTING = {502, 503, 504}
+# What AnyEvent::HTTP, pveproxy's own client, reports of pvedaemon or of the node behind it: no
+# connection (595); one that broke or took more than 30 s after that (596, 597, 599)
+_HTTP_NOT_REACHED = {595, 503}
+_HTTP_BROKEN = {502, 504, *range(596, 600)}
 
 
 def refusal(answer: Answer, *, call: str, who: str) -> PveError:
@@ -73,7 +78,7 @@ def refusal(answer: Answer, *, call: str, who: str) -> PveError:
         return _parameter(answer.errors, call=call, who=who)
     found = _by_words(message)
     if found is None:
-        code = _by_status(answer.status)
+        code = _by_status(answer)
         return PveError(code, call=call, reason=message, who=who)
     code, words = found
     return _explained(code, words, call=call, who=who, reason=message)
@@ -94,19 +99,23 @@ def _by_words(message: str) -> tuple[str, dict[str, str]] | None:
     return None
 
 
-def _by_status(status: int) -> str:
-    if status in _HTTP_BEHIND or status in _HTTP_RESTARTING:
+def _by_status(answer: Answer) -> str:
+    if answer.status in _HTTP_BROKEN and answer.is_change:
+        return "pve-lost"
+    if answer.status in _HTTP_NOT_REACHED | _HTTP_BROKEN:
         return "pve-unreachable"
     by = {_HTTP_DENIED: "pve-denied-unnamed", _HTTP_UNAUTHORIZED: "pve-auth"}
-    return by.get(status, "pve-failed")
+    return by.get(answer.status, "pve-failed")
 
 
 def _explained(code: str, words: dict[str, str], *, call: str, who: str, reason: str) -> PveError:
-    if code == "pve-denied" and not words["privilege"]:
-        code = "pve-denied-unnamed"
     if code == "pve-denied":
-        missing = Missing(path=words["path"], privileges=tuple(words["privilege"].split("|")))
-        words["privilege"] = words["privilege"].replace("|", " | ")
+        missing = unnamed(call)
+        if words["privilege"]:
+            missing = Missing(path=words["path"], privileges=tuple(words["privilege"].split("|")))
+        if missing is None:
+            return PveError("pve-denied-unnamed", call=call, reason=reason, who=who)
+        words["path"], words["privilege"] = missing.path, " | ".join(missing.privileges)
         words["remedy"] = remedy(missing, who)
     if code == "pve-locked":
         words["lock"] = words.get("lock", "").strip("'") or "?"

@@ -17,6 +17,7 @@ _UPID = re.compile(
 )
 _FIRST_PAUSE_S = 0.2
 _LONGEST_PAUSE_S = 2.0
+_MAX_UNANSWERED = 10
 _PAGE_LINES = 500
 # A task that writes without end must not fill our memory; its last lines say what went wrong
 _MAX_LINES = 20_000
@@ -61,14 +62,19 @@ def follow(
     if task is None:
         raise PveError("pve-garbled", call="UPID", reason=str(upid)[:80])
     path = f"/nodes/{task.node}/tasks/{upid}"
-    begin, pause_s = now(), _FIRST_PAUSE_S
+    begin, pause_s, unanswered = now(), _FIRST_PAUSE_S, 0
     while True:
-        state = pve.call("get", f"{path}/status")
-        if not isinstance(state, dict) or state.get("status") not in {"running", "stopped"}:
-            raise PveError("pve-garbled", call=f"GET {path}/status", reason=str(state)[:80])
-        if state["status"] == "stopped":
-            status = str(state.get("exitstatus") or "unknown")
-            log = read_log(pve, path)
+        try:
+            status = _end_of(pve, path)
+            log = () if status is None else read_log(pve, path)
+            unanswered = 0
+        except PveError as error:
+            # pveproxy restarts when its certificate is renewed, and a node may be busy
+            unanswered += 1
+            if error.code != "pve-unreachable" or unanswered > _MAX_UNANSWERED:
+                raise
+            status, log = None, ()
+        if status is not None:
             return TaskEnd(upid=upid, ok=is_good(status), status=status, log=log)
         elapsed_s = now() - begin
         if elapsed_s > timeout_s:
@@ -79,6 +85,16 @@ def follow(
             pve.tick(f"{task.type} {task.id}", elapsed_s)
         sleep(pause_s)
         pause_s = min(pause_s * 1.5, _LONGEST_PAUSE_S)
+
+
+def _end_of(pve: Pve, path: str) -> str | None:
+    """How the task ended; None while it runs."""
+    state = pve.call("get", f"{path}/status")
+    if not isinstance(state, dict) or state.get("status") not in {"running", "stopped"}:
+        raise PveError("pve-garbled", call=f"GET {path}/status", reason=str(state)[:80])
+    if state["status"] == "running":
+        return None
+    return _clean(str(state.get("exitstatus") or "unknown"))
 
 
 def read_log(pve: Pve, path: str) -> tuple[str, ...]:
@@ -97,5 +113,9 @@ def read_log(pve: Pve, path: str) -> tuple[str, ...]:
 
 
 def _line(entry: dict[str, object]) -> str:
-    text = str(entry.get("t", ""))[:_MAX_LINE_CHARS]
+    return _clean(str(entry.get("t", "")))
+
+
+def _clean(text: str) -> str:
+    text = text[:_MAX_LINE_CHARS]
     return "".join(each if each.isprintable() or each == "\t" else "�" for each in text)
