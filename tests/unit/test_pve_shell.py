@@ -97,7 +97,7 @@ def test_an_answer_that_is_none_is_said() -> None:
         (PARAMETERS,
          "pve-parameter", Exit.USAGE,
          {"field": "hostpci0", "reason": REASON}),
-        ("please run as root\n", "pve-not-root", Exit.FAILED, {}),
+        ("please run as root\n", "pve-not-root", Exit.NOT_PERMITTED, {}),
         ("ipcc_send_rec[1] failed: Connection refused\nUnable to load it\n",
          "pve-unreachable", Exit.FAILED, {}),
         ("No 'get' handler defined for '/nope'\n", "pve-unsupported", Exit.FAILED, {}),

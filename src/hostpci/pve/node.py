@@ -23,10 +23,13 @@ METHODS = {"get": "GET", "create": "POST", "set": "PUT", "delete": "DELETE"}
 
 _EXITS = {
     "pve-denied": Exit.NOT_PERMITTED,
+    "pve-denied-unnamed": Exit.NOT_PERMITTED,
     "pve-root-only": Exit.NOT_PERMITTED,
     "pve-auth": Exit.NOT_PERMITTED,
+    "pve-not-root": Exit.NOT_PERMITTED,
     "pve-locked": Exit.BUSY,
     "pve-digest": Exit.CONFLICT,
+    "pve-exists": Exit.CONFLICT,
     "pve-parameter": Exit.USAGE,
 }
 
@@ -36,6 +39,7 @@ class PveError(ToolError):
     code is ``pve-lost``: then the answer is missing, and only a look tells what was done.
 
     ``pve-not-found``    no such VM, mapping, node or storage
+    ``pve-exists``       there is such a VM or mapping already
     ``pve-denied``       a privilege is missing: ``privilege``, ``path``, ``remedy``
     ``pve-root-only``    only the user root@pam may do this; no token can
     ``pve-auth``         the token or ticket is not accepted: wrong, unknown, expired, disabled

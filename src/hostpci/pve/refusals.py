@@ -31,11 +31,11 @@ class Answer:
 
 # code, what PVE says; named groups become parameters of the error
 _WORDS: tuple[tuple[str, str], ...] = (
+    ("pve-root-only", r"user != root@pam"),
     # pve-common PVE/Exception.pm raise_perm_exc; pve-access-control PVE/RPCEnvironment.pm
     ("pve-denied", r"Permission check failed(?: \((?P<path>/[^,)]*), (?P<privilege>[^)]+)\))?"),
     # qemu-server PVE/API2/Qemu.pm check_vm_create/modify_config_perm, check_hostpci_perm
     ("pve-root-only", r"[Oo]nly root(?:@pam)? (?:can|may|is allowed to) [^\n]+"),
-    ("pve-root-only", r"user != root@pam"),
     # pve-guest-common PVE/AbstractConfig.pm check_lock, lock_config_full; pve-common PVE/Tools.pm
     ("pve-locked", r"(?:VM|CT) is locked(?: \((?P<lock>[^)]*)\))?"),
     ("pve-locked", r"can't lock file '(?P<lock>[^']+)' - [^\n]+"),
@@ -48,6 +48,7 @@ _WORDS: tuple[tuple[str, str], ...] = (
     ("pve-not-found", r"(?:pci|usb|dir) ID '(?P<what>[^']+)' does not exist"),
     ("pve-not-found", r"hostname lookup '(?P<what>[^']+)' failed"),
     ("pve-not-found", r"(?:storage|no such (?:node|VM|user|storage)) \(?'(?P<what>[^']+)'"),
+    ("pve-exists", r"pci ID '(?P<what>[^']+)' already defined|(?P<vm>VM \d+) already exists"),
     # qemu-server PVE/QemuServer.pm vm_start, PVE/API2/Qemu.pm
     ("pve-template", r"you can't start a vm if it's a template|is a template"),
     ("pve-vm-running", r"VM (?P<vmid>\d+) (?:is |already )running|unable to \w+ a running VM"),
@@ -62,6 +63,8 @@ _WORDS: tuple[tuple[str, str], ...] = (
     # libpve-cluster-perl, when pmxcfs is not there or has no quorum
     ("pve-unreachable", r"ipcc_send_rec\[\d+\] failed: [^\n]+"),
     ("pve-no-quorum", r"cluster not ready - no quorum\??"),
+    # pmxcfs is read-only without a quorum
+    ("pve-no-quorum", r"unable to open file '/etc/pve/[^']+' - Permission denied"),
 )  # fmt: skip
 _PATTERNS = tuple((code, re.compile(words)) for code, words in _WORDS)
 _HTTP_DENIED, _HTTP_UNAUTHORIZED = 403, 401
@@ -117,6 +120,8 @@ def _explained(code: str, words: dict[str, str], *, call: str, who: str, reason:
             return PveError("pve-denied-unnamed", call=call, reason=reason, who=who)
         words["path"], words["privilege"] = missing.path, " | ".join(missing.privileges)
         words["remedy"] = remedy(missing, who)
+    if code == "pve-exists":
+        words["what"] = words.pop("vm") or words["what"]
     if code == "pve-locked":
         words["lock"] = words.get("lock", "").strip("'") or "?"
     return PveError(code, call=call, reason=reason, who=who, **words)

@@ -5,6 +5,7 @@ from __future__ import annotations
 TEXTS: dict[str, str] = {
     "error.pve-not-found": "PVE knows no {what}: {call}; nothing was changed",
     "error.pve-not-found.hint": "see what there is: pvesh get /cluster/resources",
+    "error.pve-exists": "PVE has {what} already: {call}; nothing was changed",
     "error.pve-denied": "PVE does not let {who} do this ({call}): the privilege {privilege} on {path} is missing",
     "error.pve-denied.hint": "grant it, as root on the node: {remedy} (an entry on a path replaces what is inherited from above it)",
     "error.pve-denied-unnamed": "PVE does not let {who} do this ({call}): {reason}",

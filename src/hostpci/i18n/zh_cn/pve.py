@@ -5,6 +5,7 @@ from __future__ import annotations
 TEXTS: dict[str, str] = {
     "error.pve-not-found": "PVE 中没有 {what}：{call}；没有改动任何东西",
     "error.pve-not-found.hint": "查看有哪些：pvesh get /cluster/resources",
+    "error.pve-exists": "PVE 中已有 {what}：{call}；没有改动任何东西",
     "error.pve-denied": "PVE 不允许 {who} 这样做（{call}）：缺少对 {path} 的权限 {privilege}",
     "error.pve-denied.hint": "在节点上以 root 身份授予：{remedy}（某路径上的条目会取代从上级继承的权限）",
     "error.pve-denied-unnamed": "PVE 不允许 {who} 这样做（{call}）：{reason}",
