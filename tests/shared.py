@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import json
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 from hostpci.pve.hostpci import PVE8
 
-DATA = Path(__file__).parents[2] / "shared" / "data"
+from .hosts import shared_data
 
 
 @cache
 def answers(name: str) -> Any:
     """The document ``name``.json, or None where there is none."""
-    path = DATA / f"{name}.json"
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+    data = shared_data()
+    path = data / "data" / f"{name}.json" if data else None
+    return json.loads(path.read_text(encoding="utf-8")) if path and path.is_file() else None
 
 
 WHY_SKIPPED = "the recorded answers of real PVE are not beside this checkout (../shared/data)"

@@ -111,15 +111,15 @@ class Mappings:
 class HostDevice:
     """A PCI function as sysfs shows it. ``identity``, ``subsystem``: ``10de:1f08``, "" if none.
 
-    ``has_mdev``: it offers mediated devices; ``is_nvidia_vgpu``: by the way of NVIDIA's driver
-    for kernels from 6.8 on.
+    ``has_mdev``: it offers mediated devices (None: not measured); ``is_nvidia_vgpu``: by the way
+    of NVIDIA's driver for kernels from 6.8 on.
     """
 
     address: str
     identity: str
     subsystem: str = ""
     iommu_group: int | None = None
-    has_mdev: bool = False
+    has_mdev: bool | None = False
     is_nvidia_vgpu: bool = False
 
 
@@ -307,11 +307,11 @@ def why_invalid(
 def _compared(
     section: Section, entry: MapEntry, device: HostDevice
 ) -> dict[str, tuple[str | None, str | None]]:
-    group = device.iommu_group
+    group, mdev = device.iommu_group, section.mdev or 0
     return {
         "id": (device.identity, entry.id),
         "iommugroup": (None if group is None else str(group), entry.iommugroup),
-        "mdev": (str(int(device.has_mdev)), str(section.mdev or 0)),
+        "mdev": (str(mdev if device.has_mdev is None else int(device.has_mdev)), str(mdev)),
         "subsystem-id": (device.subsystem or None, entry.subsystem_id or None),
     }
 

@@ -57,13 +57,17 @@ class Dropped:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VmConfig:
-    """``pending``: what the next start will change; ``special``: notes of PVE's own."""
+    """``pending``: what the next start will change; ``special``: notes of PVE's own.
+
+    ``replaced``: earlier lines of a key that stands there again; the last one counts.
+    """
 
     main: Options = field(default_factory=dict)
     pending: Options = field(default_factory=dict)
     snapshots: Mapping[str, Options] = field(default_factory=dict)
     special: Mapping[str, Options] = field(default_factory=dict)
     dropped: tuple[Dropped, ...] = ()
+    replaced: tuple[Dropped, ...] = ()
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -99,6 +103,8 @@ class _Reader:
         self._kind = "main"
         self._description: str | None = None
         self._dropped: list[Dropped] = []
+        self._kept: dict[tuple[str, str], Dropped] = {}
+        self._replaced: list[Dropped] = []
         self._line_number, self._line = 0, ""
 
     def read(self, text: str) -> VmConfig:
@@ -110,17 +116,24 @@ class _Reader:
         self._main.pop("snapstate", None)
         return VmConfig(
             main=self._main, pending=self._pending or {}, snapshots=self._snapshots,
-            special=self._special, dropped=tuple(self._dropped),
+            special=self._special, dropped=tuple(self._dropped), replaced=tuple(self._replaced),
+        )  # fmt: skip
+
+    def _here(self, message: str, key: str, reason: str) -> Dropped:
+        return Dropped(
+            line_number=self._line_number, section=self._section or "", line=self._line, key=key,
+            reason=reason or message, message=f"vm {self._vmid} - {message}",
         )  # fmt: skip
 
     def _drop(self, message: str, key: str = "", reason: str = "") -> None:
-        section = self._section or ""
-        self._dropped.append(
-            Dropped(
-                line_number=self._line_number, section=section, line=self._line, key=key,
-                reason=reason or message, message=f"vm {self._vmid} - {message}",
-            )
-        )  # fmt: skip
+        self._dropped.append(self._here(message, key, reason))
+
+    def _keep(self, key: str, value: Value) -> None:
+        place = (self._section or "", key)
+        if key in self._values and place in self._kept:
+            self._replaced.append(self._kept[place])
+        self._kept[place] = self._here("", key, "")
+        self._values[key] = value
 
     # sections
 
@@ -174,7 +187,7 @@ class _Reader:
         elif snapstate:
             self._values["snapstate"] = snapstate[1]
         elif args:
-            self._values["args"] = args[1]
+            self._keep("args", args[1])
         elif deleted:
             self._delete(deleted[1])
         elif option:
@@ -198,7 +211,7 @@ class _Reader:
 
     def _set(self, key: str, text: str) -> None:
         if self._kind == "special" and self._section == "cloudinit":
-            self._values[key] = text
+            self._keep(key, text)
             return
         try:
             value = read_option(key, text, self._schemas, self._pve)
@@ -206,7 +219,7 @@ class _Reader:
             reason = str(error)
             self._drop(f"unable to parse value of '{key}' - {reason}", key, reason)
         else:
-            self._values["ide2" if key == "cdrom" else key] = value
+            self._keep("ide2" if key == "cdrom" else key, value)
 
 
 def write_vm_config(config: VmConfig, *, pve: int = PVE9) -> str:
