@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from hostpci.pve.vmconfig import parse_vm_config
+
 from .access import Access
 from .errors import Refusal
 from .schema import checked, find
@@ -253,6 +255,20 @@ class Node:
             raise Refusal(f"Configuration file '{path}' does not exist\n")
         return dict_of(found)
 
+    def add_vm_text(self, vmid: int, text: str, **more: Any) -> dict[str, Any]:
+        """From a file as somebody wrote it; what PVE cannot read stays in it until a change."""
+        read = parse_vm_config(text, vmid=vmid, pve=self.version)
+        pending = {key: str(each) for key, each in read.pending.items()}
+        made = self.add_vm(vmid, {key: str(each) for key, each in read.main.items()}, **more)
+        made["delete"] = pending.pop("delete", "").split(",") if "delete" in pending else []
+        made["pending"] = pending
+        made["snapshots"] = {
+            name: {key: str(each) for key, each in values.items()}
+            for name, values in read.snapshots.items()
+        }
+        made["raw"] = text
+        return made
+
     def add_vm(self, vmid: int, config: dict[str, Any], **more: Any) -> dict[str, Any]:
         made = {"config": dict(config), "pending": {}, "delete": [], "snapshots": {}, **more}
         self.state["vms"][str(vmid)] = made
@@ -264,7 +280,9 @@ def dict_of(value: dict[str, Any]) -> dict[str, Any]:
 
 
 def config_text(vm: dict[str, Any]) -> str:
-    """As PVE writes it [qemu-server PVE/QemuServer.pm write_vm_config]."""
+    """As it stands there; PVE writes it whole [qemu-server PVE/QemuServer.pm write_vm_config]."""
+    if "raw" in vm:
+        return str(vm["raw"])
     parts = [_section(vm["config"])]
     if vm["pending"] or vm["delete"]:
         pending = dict(vm["pending"])

@@ -8,8 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from hostpci.pve import hostpci
-from hostpci.pve.formats import FORMATS
+from hostpci.pve import vmoptions
 from hostpci.pve.schema import FormatError, check_text, check_value, split_list
 
 from .errors import PARAMETERS, Refusal
@@ -63,10 +62,8 @@ def find(version: int, method: str, path: str) -> tuple[str, dict[str, str], dic
 
 @cache
 def formats(version: int) -> dict[str, Any]:
-    known = dict(FORMATS)
-    known["pve-vmid"] = _vmid
-    known["pve-qm-hostpci"] = hostpci.properties(version)  # type: ignore[assignment]
-    return known
+    """The grammar that hostpci ships, and the numbers of machines."""
+    return {**vmoptions.formats(version), "pve-vmid": _vmid}
 
 
 @cache

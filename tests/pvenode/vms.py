@@ -370,6 +370,7 @@ def _update(node: Node, call: Call) -> Any:
     said = " ".join(f"-{key} {words[key]}" for key in sorted(words))
 
     def work() -> list[str]:
+        vm.pop("raw", None)
         lines = [f"update VM {vmid}: {said}"]
         for key in reverted:
             vm["pending"].pop(key, None)
@@ -454,6 +455,7 @@ def current(node: Node, call: Call) -> Any:
 
 def _start(node: Node, vmid: str) -> list[str]:
     vm = node.vm(vmid)
+    vm.pop("raw", None)
     if vm["config"].get("template"):
         raise Refusal("you can't start a vm if it's a template\n")
     check_lock(vm)
@@ -537,6 +539,7 @@ def snapshot(node: Node, call: Call) -> Any:
 
     def work() -> list[str]:
         check_lock(vm)
+        vm.pop("raw", None)
         if name in vm["snapshots"]:
             raise Refusal(f"snapshot name '{name}' already used\n")
         values = {key: each for key, each in vm["config"].items() if key != "lock"}

@@ -12,7 +12,7 @@ import pytest
 
 from hostpci.pve.node import PveError
 from tests.pvenode.doors import shell
-from tests.pvenode.node import Node, empty_state
+from tests.pvenode.node import Node, config_text, empty_state
 
 VM = {"name": "gpu", "machine": "q35", "memory": "2048", "agent": "1"}
 CONFIG = "/nodes/pve1/qemu/100/config"
@@ -83,6 +83,18 @@ def test_the_guest_answers_what_it_was_told_to() -> None:
         {"exited": 0},
         {"exited": 1, "exitcode": 0, "out-data": "6.8.0\n"},
     ]
+
+
+def test_what_pve_cannot_read_stays_until_the_next_change() -> None:
+    node = Node(empty_state(8))
+    node.add_vm_text(100, "name: x\nhostpci0: 01:00,driver=keep\n# note\nbroken\n\n[s1]\nname: y\n")
+    pve = shell(node)
+    before = pve.call("get", CONFIG)
+    assert (before["name"], before["description"]) == ("x", " note")
+    assert "hostpci0" not in before
+    pve.call("set", CONFIG, {"name": "z", "digest": before["digest"]})
+    assert "broken" not in config_text(node.vm(100))
+    assert pve.call("get", CONFIG, {"snapshot": "s1"})["name"] == "y"
 
 
 @pytest.mark.processes
