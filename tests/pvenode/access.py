@@ -25,7 +25,8 @@ _AUDIT = {
     "VM": ["VM.Audit"], "Sys": ["Sys.Audit"], "Datastore": ["Datastore.Audit"],
     "SDN": ["SDN.Audit"], "Pool": ["Pool.Audit"], "Mapping": ["Mapping.Audit"],
 }  # fmt: skip
-_ROOT = ["Sys.PowerMgmt", "Sys.Modify", "Sys.Incoming", "Realm.Allocate", "Permissions.Modify"]
+_ROOT = ["Sys.PowerMgmt", "Sys.Modify", "Sys.Incoming", "Sys.AccessNetwork", "Realm.Allocate",
+         "Permissions.Modify"]  # fmt: skip
 _AGENT = ["VM.GuestAgent.FileRead", "VM.GuestAgent.FileWrite", "VM.GuestAgent.FileSystemMgmt",
           "VM.GuestAgent.Unrestricted"]  # fmt: skip
 _TOP = ("/", "/access", "/access/groups", "/nodes", "/pool", "/sdn", "/storage", "/vms")
@@ -143,7 +144,7 @@ class Access:
         self.check(permissions["check"], who, params)
 
     def effective(self, who: str) -> dict[str, dict[str, int]]:
-        paths = {*_TOP, *(each["path"] for each in self._data["acl"])}
+        paths = {*_TOP, *(way for each in self._data["acl"] for way in _way(each["path"]))}
         found = {path: self.permissions(who, path) for path in paths}
         return {path: dict.fromkeys(sorted(held), 1) for path, held in found.items() if held}
 

@@ -91,6 +91,7 @@ class Node:
         self.home = home
         self.state = state if state is not None else empty_state()
         self.hooks: dict[str, Callable[..., Any]] = {}
+        self._lock: Any = None
         self.calls: list[tuple[str, str, str, dict[str, Any]]] = []
 
     # what it is
@@ -114,14 +115,31 @@ class Node:
             yield self
             return
         with open(self.home / "lock", "a", encoding="utf-8") as lock:
+            self._lock = lock
             fcntl.flock(lock, fcntl.LOCK_EX)
-            path = self.home / "state.json"
-            if path.exists():
-                self.state = json.loads(path.read_text(encoding="utf-8"))
+            self.load()
             try:
                 yield self
             finally:
                 self.save()
+                self._lock = None
+
+    @contextmanager
+    def released(self) -> Iterator[None]:
+        """While something runs that may itself call pvesh."""
+        self.save()
+        if self._lock is not None:
+            fcntl.flock(self._lock, fcntl.LOCK_UN)
+        try:
+            yield
+        finally:
+            if self._lock is not None:
+                fcntl.flock(self._lock, fcntl.LOCK_EX)
+                self.load()
+
+    def load(self) -> None:
+        if self.home is not None and (self.home / "state.json").exists():
+            self.state = json.loads((self.home / "state.json").read_text(encoding="utf-8"))
 
     def save(self) -> None:
         if self.home is not None:
@@ -232,18 +250,36 @@ class Node:
         argv = self.state["hooks"].get(event)
         if not argv:
             return []
+        lines, status = self.run_program([*argv, *words])
+        if status != 0:
+            last = lines[-1] if lines else f"QEMU exited with code {status}"
+            raise Refusal(f"start failed: {last}")
+        return lines
+
+    def run_program(self, argv: list[str]) -> tuple[list[str], int]:
         import subprocess
 
-        ended = subprocess.run(
-            [*argv, *words], capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL
-        )
-        lines = (ended.stdout + ended.stderr).splitlines()
-        if ended.returncode != 0:
-            raise Refusal(
-                "start failed: "
-                + (lines[-1] if lines else f"QEMU exited with code {ended.returncode}")
+        with self.released():
+            ended = subprocess.run(
+                argv, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL
             )
-        return lines
+        return (ended.stdout + ended.stderr).splitlines(), ended.returncode
+
+    def snippet(self, volume: str) -> Path | None:
+        """The file of ``local:snippets/x``, where the storage has a folder."""
+        name, _, rest = volume.partition(":")
+        folder = self.state["storages"].get(name, {}).get("path")
+        return Path(folder) / rest if folder else None
+
+    def hookscript(self, vmid: str, phase: str) -> list[str]:
+        """exec_hookscript [pve-guest-common PVE/GuestHelpers.pm]: before, a failure ends it all."""
+        path = self.snippet(str(self.vm(vmid)["config"].get("hookscript", ":")))
+        if path is None:
+            return []
+        lines, status = self.run_program([str(path), vmid, phase])
+        if status != 0 and phase.startswith("pre-"):
+            raise Refusal(f"hookscript error for {vmid} on {phase}: command '{path}' failed")
+        return [*lines, f"hookscript error for {vmid} on {phase}"] if status else lines
 
     # the configuration of a VM as a file
 

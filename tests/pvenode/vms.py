@@ -110,13 +110,14 @@ def _early_checks(node: Node, call: Call, given: dict[str, str]) -> None:
             for name, storage in node.state["storages"].items()
             for each in storage["files"]
         ]
-        if given["hookscript"] not in known:
+        path = node.snippet(given["hookscript"])
+        if given["hookscript"] not in known and not (path and path.is_file()):
             raise bad_parameter(hookscript=f"script '{given['hookscript']}' does not exist\n")
     for key, value in given.items():
         if key.startswith("net") and "bridge=" in value and call.who != _ROOT_USER:
             bridge = re.search(r"bridge=([^,]+)", value)
-            path = f"/sdn/zones/localnetwork/{bridge[1] if bridge else ''}"
-            node.access.require(call.who, path, "SDN.Use", any_=True)
+            where = f"/sdn/zones/localnetwork/{bridge[1] if bridge else ''}"
+            node.access.require(call.who, where, "SDN.Use", any_=True)
 
 
 @on("GET", "/nodes/{node}/qemu")
@@ -461,22 +462,22 @@ def _start(node: Node, vmid: str) -> list[str]:
     check_lock(vm)
     if vm.get("status") == "running":
         raise Refusal(f"VM {vmid} already running\n")
-    _apply(node, vm, vmid)
-    node.save()
-    lines = node.run_hook("start", vmid)
-    vm = node.vm(vmid)
-    vm["status"] = "running"
-    return lines
+    lines = _apply(node, vm, vmid)
+    lines += node.hookscript(vmid, "pre-start")
+    lines += node.run_hook("start", vmid)
+    node.vm(vmid)["status"] = "running"
+    return lines + node.hookscript(vmid, "post-start")
 
 
 def _stop(node: Node, vmid: str) -> list[str]:
     vm = node.vm(vmid)
     if vm.get("status") != "running":
         return []
-    lines = node.run_hook("stop", vmid)
-    vm["status"] = "stopped"
-    _apply(node, vm, vmid)
-    return lines
+    lines = node.hookscript(vmid, "pre-stop")
+    lines += node.run_hook("stop", vmid)
+    node.vm(vmid)["status"] = "stopped"
+    lines += node.hookscript(vmid, "post-stop")
+    return lines + _apply(node, node.vm(vmid), vmid)
 
 
 def _power(order: str, kind: str) -> None:

@@ -138,6 +138,23 @@ def test_another_node(name: str, code: str) -> None:
     assert caught.value.params["reason"]
 
 
+def test_where_a_machine_is(doors: tuple[Pve, Node]) -> None:
+    pve, _ = doors
+    assert [pve.node_of(vmid) for vmid in (100, 104)] == ["pve1", "pve2"]
+    with pytest.raises(PveError, match="pve-not-found"):
+        pve.node_of(999)
+
+
+def test_a_machine_that_one_may_not_see_is_not_called_missing() -> None:
+    node = a_cluster()
+    node.state["users"]["ops@pve"] = {}
+    node.state["tokens"]["ops@pve!gpu"] = {"secret": SECRET, "privsep": 0}
+    with Server(node) as server, pytest.raises(PveError, match="pve-denied") as caught:
+        https(server, f"ops@pve!gpu={SECRET}", node="pve1").node_of(104)
+    assert caught.value.params["privilege"] == "VM.Audit"
+    assert caught.value.params["path"] == "/vms/104"
+
+
 def test_a_call_that_this_pve_has_not(doors: tuple[Pve, Node]) -> None:
     with pytest.raises(PveError, match="pve-unsupported"):
         doors[0].call("get", "/nodes/pve1/nope")

@@ -103,6 +103,11 @@ def test_the_programs_share_one_state(tmp_path: Path) -> None:
     hook = [sys.executable, "-c", "import sys; print('started', sys.argv[1])"]
     state = empty_state()
     state["hooks"] = {"start": hook}
+    script = tmp_path / "snippets" / "hook"
+    script.parent.mkdir()
+    script.write_text(f"#!/bin/sh\n{programs}/qm status $1\necho phase $2\n", encoding="ascii")
+    script.chmod(0o755)
+    state["storages"]["local"]["path"] = str(tmp_path)
     (tmp_path / "state.json").write_text(json.dumps(state), encoding="utf-8")
 
     def run(*words: str) -> str:
@@ -112,6 +117,9 @@ def test_the_programs_share_one_state(tmp_path: Path) -> None:
         ).stdout  # fmt: skip
 
     run("qm", "create", "100", "--name", "x", "--machine", "q35")
-    assert "started 100" in run("qm", "start", "100")
+    run("qm", "set", "100", "--hookscript", "local:snippets/hook")
+    said = run("qm", "start", "100")
+    lines = ["status: stopped", "phase pre-start", "started 100", "status: running"]
+    assert said.splitlines() == [*lines, "phase post-start"]
     said = run("pvesh", "get", "/nodes/pve1/qemu/100/status/current", "--output-format", "json")
     assert json.loads(said)["status"] == "running"

@@ -110,6 +110,16 @@ class Pve:
             raise PveError("pve-garbled", call="GET /version", reason=text[:80])
         return int(major), int(minor)
 
+    def node_of(self, vmid: int) -> str:
+        """Where a VM is today. Raises PveError: there is none, or this one may not see it."""
+        for each in self.call("get", "/cluster/resources", {"type": "vm"}):
+            if each.get("vmid") == vmid and each.get("type") == "qemu":
+                return str(each["node"])
+        # PVE leaves out of its lists what one may not see; asked for by name it says so
+        node = self.node()
+        self.call("get", f"/nodes/{node}/qemu/{vmid}/config")
+        return node
+
     def follow(self, upid: str, *, timeout_s: float) -> TaskEnd:
         """Wait for the end of a task, with progress. Raises PveError, also when time is over."""
         from .tasks import follow
