@@ -29,14 +29,18 @@ INTERNAL = ("meta", "parent", "runningcpu", "snaptime", "vmstate")
 
 
 def main(older: str, newer: str) -> None:
+    TARGET.write_text(distilled(older, newer), encoding="utf-8")
+
+
+def distilled(older: str, newer: str) -> str:
     pve8, pve9 = options(older), options(newer)
     pve8 |= {key: pve9[key] for key in INTERNAL} | {"runningmachine": pve8["machine"]}
     changed = {
         key: pve8.get(key) for key in sorted({*pve8, *pve9}) if pve8.get(key) != pve9.get(key)
     }
-    parts = {"counts": COUNTS, "pve8": changed, "pve9": pve9}
+    parts: dict[str, dict[str, Any]] = {"counts": COUNTS, "pve8": changed, "pve9": pve9}
     text = ",\n".join(f'"{name}": {{\n{lines(part)}\n}}' for name, part in parts.items())
-    TARGET.write_text(f"{{\n{text}\n}}\n", encoding="utf-8")
+    return f"{{\n{text}\n}}\n"
 
 
 def lines(part: dict[str, Any]) -> str:

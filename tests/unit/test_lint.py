@@ -26,10 +26,12 @@ from ..hosts import GUIDE_HOST, RecordedHost
 MAP = "id=10de:2d04,iommugroup=8,node=pve1,path=0000:01:00,subsystem-id=10b0:205e"
 
 
-def view(mappings: str = "") -> HostView:
+def view(mappings: str = "", roms: tuple[str, ...] = ()) -> HostView:
     """The guide's host as a node of PVE."""
     host = RecordedHost().with_file("/etc/pve/mapping/pci.cfg", mappings)
     host.with_link("/etc/pve/local", "nodes/pve1")
+    for name in roms:
+        host.with_file(f"/usr/share/kvm/{name}", "ROM")
     look = Look(CaptureRoot(host.data))
     return read_pve_view(look, read_inventory(look, host.runner()))
 
@@ -85,6 +87,12 @@ def test_a_value_on_a_host() -> None:
     ]
     # whether a function offers mediated devices is not read, so nothing is said of it
     assert of_value("mapping=gpu0", host=view(f"gpu0\n\tmdev 1\n\tmap {MAP}\n")) == []
+
+
+def test_a_rom_that_is_not_there() -> None:
+    assert of_value("01:00,romfile=a.rom", host=view()) == []  # not looked at: nothing is said
+    assert of_value("01:00,romfile=a.rom", host=view(roms=("a.rom",))) == []
+    assert of_value("01:00,romfile=b.rom", host=view(roms=("a.rom",))) == ["lint-romfile-missing"]
 
 
 @pytest.mark.parametrize(
@@ -171,6 +179,14 @@ def test_a_value_as_json(capsys: pytest.CaptureFixture[str]) -> None:
     assert (code, document["valid"], document["parsed"]) == (3, False, None)
     assert document["error"] == said
     assert document["warnings"] == [f"vm 100 - unable to parse value of 'hostpci0' - {said}"]
+
+
+@pytest.mark.parametrize("value", ["-1", "--json", "--", "", "=1", "01:00.0, pcie=1"])
+def test_a_value_is_taken_as_it_stands(value: str, capsys: pytest.CaptureFixture[str]) -> None:
+    code, document = lint(capsys, "--pve=9", "--value", value)
+    said = lint_value(value, pve=PVE9)
+    assert document["valid"] is (next(said).outcome is Outcome.HOLDS)
+    assert code == 3
 
 
 def test_files_as_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -83,6 +83,10 @@ def _lint_rom(device: Hostpci, subject: str) -> Iterator[Finding]:
 def _lint_start(
     text: str, device: Hostpci, host: HostView, *, pve: int, subject: str
 ) -> Iterator[Finding]:
+    is_name = device.romfile and "/" not in device.romfile
+    if is_name and host.roms is not None and device.romfile not in host.roms:
+        path = ROM_DIRECTORY + device.romfile
+        yield fails("lint-romfile-missing", Level.FAIL, subject, path=path)
     if bool(device.host) == bool(device.mapping):
         return  # already said
     try:

@@ -47,12 +47,23 @@ def main(argv: Sequence[str]) -> int:
         verb = verb_named(words[0])
         if verb is None:
             raise UsageError("no-such-verb", verb=words[0])
-        args = make_parser(verb, catalog).parse_args(words[1:])
+        args = make_parser(verb, catalog).parse_args(_joined(verb, words[1:]))
     except UsageError as error:
         return _refuse(error, words, catalog)
     except SystemExit:
         return _shown("")  # --help, which the parser has printed
     return _run(verb, args, catalog)
+
+
+def _joined(verb: Verb, words: Sequence[str]) -> list[str]:
+    """``--value -1`` is ``--value=-1``: the parser would take the second word for an option."""
+    verbatim = {name for option in verb.options if option.verbatim for name in option.names}
+    joined: list[str] = []
+    rest = iter(words)
+    for word in rest:
+        following = next(rest, None) if word in verbatim else None
+        joined.append(word if following is None else f"{word}={following}")
+    return joined
 
 
 def _shown(text: str) -> int:

@@ -9,16 +9,22 @@ from __future__ import annotations
 class Option:
     """One option or argument; ``takes`` is the placeholder of its value, empty for a switch.
 
-    A ``repeatable`` one collects a list.
+    A ``repeatable`` one collects a list; a ``verbatim`` one takes the next word whatever it is.
     """
 
     def __init__(
-        self, *names: str, takes: str = "", optional: bool = False, repeatable: bool = False
+        self,
+        *names: str,
+        takes: str = "",
+        optional: bool = False,
+        repeatable: bool = False,
+        verbatim: bool = False,
     ) -> None:
         self.names = names
         self.takes = takes
         self.optional = optional
         self.repeatable = repeatable
+        self.verbatim = verbatim
         self.is_positional = not names[0].startswith("-")
         self.key = names[-1].lstrip("-").replace("-", "_")
 
@@ -105,7 +111,7 @@ VERBS: tuple[Verb, ...] = (
     ),
     Verb(
         "lint",
-        Option("--value", takes="VALUE"),
+        Option("--value", takes="VALUE", verbatim=True),
         Option("--config", takes="FILE"),
         Option("--mapping", "--mapping-file", takes="FILE"),
         Option("--pve", takes="8|9"),

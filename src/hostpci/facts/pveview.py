@@ -9,6 +9,7 @@ from .guests import mapping_lines
 from .look import Look
 
 _LOCAL, _MAPPINGS = "/etc/pve/local", "/etc/pve/mapping/pci.cfg"
+_ROMS = "/usr/share/kvm"
 
 
 def read_node_name(look: Look) -> str | None:
@@ -19,10 +20,12 @@ def read_node_name(look: Look) -> str | None:
 def read_pve_view(look: Look, inventory: Inventory) -> HostView:
     """Whether a function offers mediated devices is not read: nothing is said about those."""
     lines = look.lines(_MAPPINGS, mapping_lines) or ()
+    roms = look.names_or_none(_ROMS)  # a capture does not hold it
     return HostView(
         devices={each.address: _device(each) for each in inventory.functions},
         mappings=parse_mappings("\n".join(lines)),
         node=read_node_name(look) or "",
+        roms=None if roms is None else frozenset(roms),
     )
 
 

@@ -24,11 +24,15 @@ class StartError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HostView:
-    """What PVE looks at on a node: its functions by address, and the cluster's mappings."""
+    """What PVE looks at on a node: its functions by address, and the cluster's mappings.
+
+    ``roms``: the files of /usr/share/kvm (None: not looked at).
+    """
 
     devices: Mapping[str, HostDevice] = field(default_factory=dict)
     mappings: Mappings = field(default_factory=Mappings)
     node: str = "localhost"
+    roms: frozenset[str] | None = None
 
     def matching(self, address: str) -> tuple[HostDevice, ...]:
         """``01:00`` is every function of the slot: addresses are compared from their start."""

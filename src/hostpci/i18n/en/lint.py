@@ -29,6 +29,7 @@ TEXTS: dict[str, str] = {
     "finding.lint-romfile-absolute.remedy": "copy the ROM to /usr/share/kvm and give its name alone",
     "finding.lint-romfile-outside.fails": "the ROM lies outside /usr/share/kvm ({path})",
     "finding.lint-romfile-outside.remedy": "copy the ROM to /usr/share/kvm and give its name alone",
+    "finding.lint-romfile-missing.fails": "there is no ROM {path} on this host: the machine does not start",
     "finding.lint-romfile-blank.fails": "a blank belongs to the name of the ROM: QEMU would look for '{path}'",
     "finding.lint-start.holds": "starts on this host with these",
     "finding.lint-start.fails": "PVE takes it, but the machine would not start on this host: {reason}",

@@ -29,6 +29,7 @@ TEXTS: dict[str, str] = {
     "finding.lint-romfile-absolute.remedy": "把 ROM 复制到 /usr/share/kvm,只写文件名",
     "finding.lint-romfile-outside.fails": "ROM 在 /usr/share/kvm 之外({path})",
     "finding.lint-romfile-outside.remedy": "把 ROM 复制到 /usr/share/kvm,只写文件名",
+    "finding.lint-romfile-missing.fails": "本主机上没有 ROM {path}:虚拟机无法启动",
     "finding.lint-romfile-blank.fails": "空格成了 ROM 文件名的一部分:QEMU 会去找“{path}”",
     "finding.lint-start.holds": "在本主机上会以这些设备启动",
     "finding.lint-start.fails": "PVE 接受,但虚拟机在本主机上无法启动:{reason}",
