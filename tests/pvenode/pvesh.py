@@ -52,10 +52,10 @@ def options(argv: list[str], known: dict[str, Any]) -> dict[str, Any]:
                 value = words.pop(0)
         if schema.get("type") == "array":
             found.setdefault(key, []).append(value)
-        elif key in found and not str(schema.get("format", "")).endswith("-list"):
-            raise Usage(f"400 parameter {key} given more than once\n")
+        elif key in found and str(schema.get("format", "")).endswith("-list"):
+            found[key] = f"{found[key]},{value}"
         else:
-            found[key] = f"{found[key]},{value}" if key in found else value
+            found[key] = value
     return found
 
 

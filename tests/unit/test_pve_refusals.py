@@ -51,9 +51,9 @@ def doors(request: pytest.FixtureRequest) -> Iterator[tuple[Pve, Node]]:
 
 CASES: list[tuple[str, str, str, dict[str, Any], str, dict[str, str]]] = [
     ("no such machine", "set", f"{QEMU}/999/config", {"name": "x"}, "pve-not-found",
-     {"what": "nodes/pve1/qemu-server/999.conf"}),
+     {"what": "VM 999 (pve1)"}),
     ("it is on another node", "get", f"{QEMU}/104/config", {}, "pve-not-found",
-     {"what": "nodes/pve1/qemu-server/104.conf"}),
+     {"what": "VM 104 (pve1)"}),
     ("locked", "set", f"{QEMU}/101/config", {"name": "x"}, "pve-locked", {"lock": "backup"}),
     ("an old digest", "set", f"{QEMU}/100/config", {"name": "x", "digest": OLD}, "pve-digest", {}),
     ("an old digest of mappings", "set", "/cluster/mapping/pci/gpu", {"map": [MAP], "digest": OLD},

@@ -87,7 +87,7 @@ def test_an_answer_that_is_none_is_said() -> None:
     ("stderr", "code", "exit_code", "params"),
     [
         ("Configuration file 'nodes/pve1/qemu-server/999.conf' does not exist\n",
-         "pve-not-found", Exit.FAILED, {"what": "nodes/pve1/qemu-server/999.conf"}),
+         "pve-not-found", Exit.FAILED, {"what": "VM 999 (pve1)"}),
         ("VM is locked (backup)\n", "pve-locked", Exit.BUSY, {"lock": "backup"}),
         ("can't lock file '/var/lock/qemu-server/lock-100.conf' - got timeout\n",
          "pve-locked", Exit.BUSY, {"lock": "/var/lock/qemu-server/lock-100.conf"}),

@@ -120,11 +120,22 @@ def _explained(code: str, words: dict[str, str], *, call: str, who: str, reason:
             return PveError("pve-denied-unnamed", call=call, reason=reason, who=who)
         words["path"], words["privilege"] = missing.path, " | ".join(missing.privileges)
         words["remedy"] = remedy(missing, who)
+    if code == "pve-not-found":
+        words["what"] = _named(words["what"])
     if code == "pve-exists":
         words["what"] = words.pop("vm") or words["what"]
     if code == "pve-locked":
         words["lock"] = words.get("lock", "").strip("'") or "?"
     return PveError(code, call=call, reason=reason, who=who, **words)
+
+
+def _named(what: str) -> str:
+    """A machine by its number, not by the file that PVE did not find."""
+    match = re.search(r"(?:nodes/([^/]+)/)?(qemu-server|lxc)/(\d+)\.conf", what)
+    if match is None:
+        return what
+    kind = "VM" if match[2] == "qemu-server" else "CT"
+    return f"{kind} {match[3]}" + (f" ({match[1]})" if match[1] else "")
 
 
 def _parameter(errors: Mapping[str, str], *, call: str, who: str) -> PveError:
