@@ -33,6 +33,7 @@ _CHANGE_TIMEOUT_S = 4 * 3600
 # Anybody on the node can read the arguments of a process
 _SECRETS = {"password", "cipassword", "ticket", "tfa-challenge", "keyring", "master-pubkey"}
 _TASK = re.compile(r"UPID:[^:\s\"]+:[0-9A-Fa-f]{8}:[0-9A-Fa-f]{8,9}:[0-9A-Fa-f]{8}:[^:\s]+:[^:\s]*:[^:\s]+:")  # fmt: skip  # noqa: E501
+_WRONG_FIELDS = "400 Parameter verification failed."
 _FIELD = re.compile(r"^([A-Za-z0-9_.\[\]-]+): (.+)$")
 
 
@@ -57,16 +58,19 @@ class ShellPve(Pve):
         try:
             stdout = self._runner.run(argv, timeout_s=limit_s).stdout
         except EnvironmentFault as error:
-            raise self._refused(error, name) from error
+            raise self._refused(error, name, method) from error
         return _answer(stdout, name, method)
 
-    def _refused(self, error: EnvironmentFault, name: str) -> PveError:
+    def _refused(self, error: EnvironmentFault, name: str, method: str) -> PveError:
         """The arguments of the call are not repeated: a script for a guest may be among them."""
         if error.code == "command-failed":
             return refusal(answer_of(str(error.params["reason"])), call=name, who=self.who)
         if error.code == "command-timeout":
-            return PveError("pve-lost", call=name, reason=f"{error.params['seconds']} s")
-        return PveError("pve-no-pvesh", call=name, reason=str(error.params.get("reason", "")))
+            code = "pve-unreachable" if method == "get" else "pve-lost"
+            reason = f"pvesh did not end within {error.params['seconds']} s"
+            return PveError(code, call=name, reason=reason)
+        reason = str(error.params.get("reason", "not on this host"))
+        return PveError("pve-no-pvesh", call=name, reason=reason)
 
     def node(self) -> str:
         """This node's name is the one that PVE calls local."""
@@ -101,11 +105,11 @@ def _answer(stdout: str, name: str, method: str) -> Any:  # noqa: ANN401
 def answer_of(stderr: str) -> Answer:
     """pvesh's last words: ``400 Parameter verification failed.``, a line for each field, usage."""
     lines = [line for line in stderr.strip().splitlines() if not line.startswith("pvesh ")]
-    if "400 Parameter verification failed." not in stderr:
+    if _WRONG_FIELDS not in lines:
         return Answer(message="\n".join(lines))
     errors: dict[str, str] = {}
     field = ""
-    for line in lines[lines.index("400 Parameter verification failed.") + 1 :]:
+    for line in lines[lines.index(_WRONG_FIELDS) + 1 :]:
         match = _FIELD.match(line)
         if match and not (field and match[1].startswith((f"{field}.", f"{field}["))):
             field = match[1]
