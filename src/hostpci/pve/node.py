@@ -35,8 +35,9 @@ _EXITS = {
 
 
 class PveError(ToolError):
-    """What PVE refused, or why it could not be asked. Nothing was changed by the call, unless the
-    code is ``pve-lost``: then the answer is missing, and only a look tells what was done.
+    """What PVE refused, or why it could not be asked. Nothing was changed by the call, but for:
+    ``pve-lost``, where the answer is missing and only a look tells what was done; and settings of
+    a VM, of which PVE may leave some pending (use ``pve.change``).
 
     ``pve-not-found``    no such VM, mapping, node or storage
     ``pve-exists``       there is such a VM or mapping already

@@ -42,6 +42,8 @@ TEXTS: dict[str, str] = {
     "error.pve-secret-in-words.hint": "use an ssh key instead, or the API with --api",
     "error.pve-task-slow": "PVE's task {task} {id} did not end within {seconds} s; it goes on: {upid}",
     "error.pve-task-slow.hint": "its log: pvenode task log {upid}",
+    "error.pve-half-changed": "PVE refused a change of VM {vmid}, and a part of it still waits for the next start ({keys}): {reason}",
+    "error.pve-half-changed.hint": "look with 'qm pending {vmid}', and take it back with 'qm set {vmid} --revert KEY,...'",
     "error.pve-untrusted": "{host} cannot show that it is who it should be: {reason} ({call}); nothing was sent to it",
     "error.pve-untrusted.hint": "if its certificate is PVE's own: read its fingerprint on the node itself, with 'openssl x509 -in /etc/pve/local/pve-ssl.pem -noout -fingerprint -sha256' (or pveproxy-ssl.pem), and give it as --fingerprint",
     "error.pve-untrusted-pin": "{host} shows another certificate than the one that was asked for ({call}); nothing was sent to it. Its fingerprint is {found}",

@@ -42,6 +42,8 @@ TEXTS: dict[str, str] = {
     "error.pve-secret-in-words.hint": "请改用 ssh 密钥，或者用 --api 通过 API",
     "error.pve-task-slow": "PVE 的任务 {task} {id} 没有在 {seconds} 秒内结束；它仍在进行：{upid}",
     "error.pve-task-slow.hint": "它的日志：pvenode task log {upid}",
+    "error.pve-half-changed": "PVE 拒绝了对虚拟机 {vmid} 的改动，而其中一部分仍在等待下次启动（{keys}）：{reason}",
+    "error.pve-half-changed.hint": "用 'qm pending {vmid}' 查看，用 'qm set {vmid} --revert KEY,...' 撤回",
     "error.pve-untrusted": "{host} 无法证明自己的身份：{reason}（{call}）；没有向它发送任何东西",
     "error.pve-untrusted.hint": "如果它用的是 PVE 自己的证书：请在该节点上用 'openssl x509 -in /etc/pve/local/pve-ssl.pem -noout -fingerprint -sha256'（或 pveproxy-ssl.pem）读出指纹，再用 --fingerprint 给出",
     "error.pve-untrusted-pin": "{host} 出示的证书与要求的不同（{call}）；没有向它发送任何东西。它的指纹是 {found}",

@@ -1,0 +1,85 @@
+"""A change of several settings that PVE refuses in the middle leaves nothing behind."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import permutations
+from typing import Any
+
+import pytest
+
+from hostpci.pve.change import set_config
+from hostpci.pve.node import PveError
+from tests.pvenode.doors import https
+from tests.pvenode.node import Node, config_text, empty_state
+from tests.pvenode.server import Server
+
+SECRET = "11111111-2222-3333-4444-555555555555"
+CHANGE = {"machine": "q35", "hostpci0": "mapping=gpu,pcie=1", "bios": "ovmf"}
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    """A token that may change machines, but not use the mapping."""
+    state = empty_state()
+    state["users"]["ops@pve"] = {}
+    state["tokens"]["ops@pve!gpu"] = {"secret": SECRET, "privsep": 0}
+    state["acl"] = [{"path": "/vms", "who": "ops@pve", "role": "PVEVMAdmin"}]
+    node = Node(state)
+    node.add_vm(100, {"name": "x", "vga": "std"})
+    with Server(node) as running:
+        yield running
+
+
+def refused(server: Server, params: dict[str, Any]) -> PveError:
+    with pytest.raises(PveError) as caught:
+        set_config(https(server, f"ops@pve!gpu={SECRET}"), "pve1", 100, params)
+    return caught.value
+
+
+def test_pve_alone_leaves_a_part() -> None:
+    """Why this is needed: if it ever fails, the fake no longer does what PVE does."""
+    state = empty_state()
+    state["users"]["ops@pve"] = {}
+    state["acl"] = [{"path": "/vms", "who": "ops@pve", "role": "PVEVMAdmin"}]
+    node = Node(state)
+    node.add_vm(100, {"name": "x"})
+    node.respond("ops@pve", "PUT", "/nodes/pve1/qemu/100/config", dict(CHANGE))
+    assert node.vm(100)["pending"] == {"machine": "q35"}
+
+
+@pytest.mark.parametrize("keys", list(permutations(CHANGE)), ids=",".join)
+def test_in_whatever_order_nothing_is_left(server: Server, keys: tuple[str, ...]) -> None:
+    before = config_text(server.node.vm(100))
+    error = refused(server, {key: CHANGE[key] for key in keys} | {"delete": "vga"})
+    assert error.code == "pve-denied"
+    assert config_text(server.node.vm(100)) == before
+
+
+def test_what_was_pending_before_stays(server: Server) -> None:
+    """While the machine runs; of one that is stopped PVE applies it with whatever comes next."""
+    vm = server.node.vm(100)
+    vm |= {"status": "running", "pending": {"cores": "4"}, "delete": ["vga"]}
+    before = config_text(vm)
+    assert refused(server, CHANGE).code == "pve-denied"
+    assert config_text(server.node.vm(100)) == before
+
+
+def test_what_cannot_be_taken_back_is_named(server: Server) -> None:
+    vm = server.node.vm(100)
+    vm["pending"] = {"machine": "pc"}
+    error = refused(server, CHANGE)
+    assert (error.code, error.params["keys"]) == ("pve-half-changed", "machine")
+
+
+def test_a_change_that_is_allowed_is_one_call_and_a_look(server: Server) -> None:
+    set_config(https(server, f"ops@pve!gpu={SECRET}"), "pve1", 100, {"machine": "q35"})
+    assert server.node.vm(100)["config"]["machine"] == "q35"
+    assert [each[1] for each in server.node.calls] == ["GET", "PUT"]
+
+
+@pytest.mark.parametrize("params", [{"digest": "0" * 40, "name": "y"}, {"hostpci0": "zz"}])
+def test_what_is_refused_at_once_changes_nothing(server: Server, params: dict[str, Any]) -> None:
+    before = config_text(server.node.vm(100))
+    assert refused(server, params).code in {"pve-digest", "pve-parameter"}
+    assert config_text(server.node.vm(100)) == before
