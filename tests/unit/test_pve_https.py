@@ -345,6 +345,11 @@ def test_nobody_is_there() -> None:
     assert "refused" in str(error.params["reason"])
 
 
+@pytest.mark.parametrize("host", ["x" * 70, "a..b", "pve.invalid"])
+def test_a_name_that_leads_nowhere(host: str) -> None:
+    assert refused(HttpsPve(host, Token(TOKEN))).code == "pve-unreachable"
+
+
 def test_what_speaks_no_tls_is_told() -> None:
     with socket.create_server(("127.0.0.1", 0)) as plain:
 

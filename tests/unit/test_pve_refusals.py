@@ -250,8 +250,12 @@ def test_a_long_log_is_read_page_by_page_and_an_endless_one_is_not() -> None:
     told = Tells([{"status": "stopped", "exitstatus": "OK"}], [f"line {n}" for n in range(1234)])
     assert len(follow(told, UPID, timeout_s=1).log) == 1234
     assert told.pages == [0, 500, 1000]
+    assert told.log[-1] == "line 1233"
+    told.log = [f"line {n}" for n in range(20_000)]
+    assert follow(told, UPID, timeout_s=1).log == tuple(told.log[-5000:])
     told.log = ["x"] * 1_000_000
-    assert len(follow(told, UPID, timeout_s=1).log) == 20_000
+    assert len(follow(told, UPID, timeout_s=1).log) == 5000
+    assert told.pages[-1] == 199 * 500
 
 
 def test_a_task_that_does_not_end_is_left_and_named() -> None:

@@ -113,7 +113,7 @@ class _Exchange:
         pinned = self._pve._fingerprint
         try:
             plain = socket.create_connection((host, port), timeout=_CONNECT_TIMEOUT_S)
-        except OSError as error:
+        except (OSError, ValueError) as error:  # ValueError: a name that cannot be one
             raise self._failed("pve-unreachable", _words(error)) from error
         try:
             context = _context(is_pinned=bool(pinned))

@@ -19,9 +19,11 @@ _FIRST_PAUSE_S = 0.2
 _LONGEST_PAUSE_S = 2.0
 _MAX_UNANSWERED = 10
 _PAGE_LINES = 500
-# A task that writes without end must not fill our memory; its last lines say what went wrong
-_MAX_LINES = 20_000
-_MAX_LINE_CHARS = 4000
+# A task that has written without end must not fill our memory; its last lines say what went wrong.
+# The longest of them holds QEMU's whole command line
+_MAX_LINES = 5000
+_MAX_PAGES = 200
+_MAX_LINE_CHARS = 16_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,15 +100,17 @@ def _end_of(pve: Pve, path: str) -> str | None:
 
 
 def read_log(pve: Pve, path: str) -> tuple[str, ...]:
-    """Every line, page by page. PVE answers an empty log with one line that says so."""
-    lines: list[str] = []
-    while len(lines) < _MAX_LINES:
-        params = {"start": len(lines), "limit": _PAGE_LINES}
+    """The last lines, read page by page. PVE answers an empty log with a line that says so."""
+    from collections import deque
+
+    lines: deque[str] = deque(maxlen=_MAX_LINES)
+    for number in range(_MAX_PAGES):
+        params = {"start": number * _PAGE_LINES, "limit": _PAGE_LINES}
         page = pve.call("get", f"{path}/log", params)
         if not isinstance(page, list):
             raise PveError("pve-garbled", call=f"GET {path}/log", reason=str(page)[:80])
         fresh = [_line(each) for each in page if isinstance(each, dict)]
-        lines += [] if lines and fresh == ["no content"] else fresh
+        lines.extend([] if lines and fresh == ["no content"] else fresh)
         if len(page) < _PAGE_LINES:
             break
     return tuple(lines)
