@@ -135,6 +135,16 @@ def test_an_error_does_not_repeat_the_arguments() -> None:
     assert "SCRIPT" not in str(caught.value)
 
 
+def test_what_was_asked_of_another_node_is_not_repeated_either() -> None:
+    words = (
+        "VM is locked (backup)\nproxy handler failed: command 'ssh -o BatchMode=yes root@192.0.2.2"
+        " pvesh --noproxy create /x --input-data SCRIPT' failed: exit code 255\n"
+    )
+    error = refused(words)
+    assert (error.code, error.params["lock"]) == ("pve-locked", "backup")
+    assert "SCRIPT" not in str(error)
+
+
 def test_the_node_is_the_one_that_pve_calls_local() -> None:
     nodes = (
         '[{"type":"cluster","name":"c"},{"type":"node","name":"a","local":0},'

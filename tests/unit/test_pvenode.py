@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from hostpci.host import runner
 from hostpci.pve.node import PveError
+from hostpci.pve.shell import ShellPve
 from tests.pvenode.doors import shell
 from tests.pvenode.node import Node, config_text, empty_state
 
@@ -95,6 +97,28 @@ def test_what_pve_cannot_read_stays_until_the_next_change() -> None:
     pve.call("set", CONFIG, {"name": "z", "digest": before["digest"]})
     assert "broken" not in config_text(node.vm(100))
     assert pve.call("get", CONFIG, {"snapshot": "s1"})["name"] == "y"
+
+
+@pytest.mark.processes
+def test_the_real_runner_starts_the_program(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What doors.NodeRunner imitates: words, status, and the last words of stderr."""
+    programs = Path(__file__).parents[1] / "pvenode" / "bin"
+    path = f"{programs}:{Path(sys.executable).parent}:/usr/bin:/bin"
+    monkeypatch.setattr(runner, "_ENVIRONMENT", {"PATH": path, "PVENODE_HOME": str(tmp_path)})
+    state = empty_state(8)
+    state["hooks"] = {"start": ["sh", "-c", "echo kvm: no card >&2; exit 1"]}
+    (tmp_path / "state.json").write_text(json.dumps(state), encoding="utf-8")
+    pve = ShellPve(runner.RealRunner())
+    pve.call("create", "/nodes/pve1/qemu", {"vmid": 100, "name": "x", "description": "a b\n'c'"})
+    assert pve.call("get", CONFIG)["description"] == "a b\n'c'"
+    assert (pve.version(), pve.node()) == ((8, 4), "pve1")
+    with pytest.raises(PveError, match="pve-parameter") as caught:
+        pve.call("set", CONFIG, {"hostpci0": "zz", "bios": "x"})
+    assert caught.value.params["field"] == "bios, hostpci0"
+    end = pve.follow(pve.call("create", "/nodes/pve1/qemu/100/status/start"), timeout_s=5)
+    assert (end.ok, end.status) == (False, "start failed: kvm: no card")
 
 
 @pytest.mark.processes

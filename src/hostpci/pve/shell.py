@@ -33,6 +33,8 @@ _CHANGE_TIMEOUT_S = 4 * 3600
 # Anybody on the node can read the arguments of a process
 _SECRETS = {"password", "cipassword", "ticket", "tfa-challenge", "keyring", "master-pubkey"}
 _TASK = re.compile(r"UPID:[^:\s\"]+:[0-9A-Fa-f]{8}:[0-9A-Fa-f]{8,9}:[0-9A-Fa-f]{8}:[^:\s]+:[^:\s]*:[^:\s]+:")  # fmt: skip  # noqa: E501
+# Of a call for another node pvesh repeats the whole command line
+_SSH = re.compile(r"command 'ssh .*' failed", re.DOTALL)
 _WRONG_FIELDS = "400 Parameter verification failed."
 _FIELD = re.compile(r"^([A-Za-z0-9_.\[\]-]+): (.+)$")
 
@@ -64,7 +66,8 @@ class ShellPve(Pve):
     def _refused(self, error: EnvironmentFault, name: str, method: str) -> PveError:
         """The arguments of the call are not repeated: a script for a guest may be among them."""
         if error.code == "command-failed":
-            return refusal(answer_of(str(error.params["reason"])), call=name, who=self.who)
+            words = _SSH.sub("ssh failed", str(error.params["reason"]))
+            return refusal(answer_of(words), call=name, who=self.who)
         if error.code == "command-timeout":
             code = "pve-unreachable" if method == "get" else "pve-lost"
             reason = f"pvesh did not end within {error.params['seconds']} s"
