@@ -57,6 +57,7 @@ def test_what_pve_takes(text: str, expected: Hostpci) -> None:
             "mapping=_x",
             "format error\nmapping: invalid format - invalid configuration ID '_x'\n\n",
         ),
+        ("0=1", f"format error\n_root: {NOT_DEFINED}\n"),  # a key that Perl calls untrue
         ("01:00,mdev=a.b,xvga=1", f"format error\nmdev: {NO_MATCH}\nxvga: {NOT_DEFINED}\n"),
     ],
 )

@@ -157,6 +157,21 @@ def test_lines_of_a_section_that_is_not_known_are_lost_without_a_word() -> None:
     assert config.document() == {"name": "a", "snapshots": {"ok": {"name": "b"}}}
 
 
+def test_the_name_of_a_special_section_is_taken_to_the_letter() -> None:
+    config = parse_vm_config("[SPECIAL:fleecing]\nfoo: 1\n[special:Fleecing]\n")
+    assert [each.removeprefix("vm 100 - ") for each in config.warnings] == [
+        "unable to parse value of 'foo' - unknown setting 'foo'\n",
+        "skipping unknown section: 'special:Fleecing'\n",
+    ]
+
+
+def test_what_is_written_is_checked_like_what_is_read() -> None:
+    """Even the quotes around arguments are taken off then, though reading leaves them."""
+    config = parse_vm_config('args: "-no-reboot"\n')
+    assert config.main == {"args": '"-no-reboot"'}
+    assert write_vm_config(config) == "args: -no-reboot\n"
+
+
 def test_a_dropped_line_is_named() -> None:
     (lost,) = parse_vm_config("name: a\n\n[before]\r\nhostpci0: 0A:00\r\n").dropped
     assert (lost.line_number, lost.section, lost.key) == (4, "before", "hostpci0")

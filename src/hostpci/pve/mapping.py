@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 from .formats import FORMATS
 from .schema import (
+    ROOT,
     SPACE,
     FormatError,
     Properties,
@@ -173,7 +174,7 @@ class _Reader:
             self._warn(first, f" - ignore config line: {line}\n")
             return
         name = header[1]
-        wrong = check_text(_NAME, name, "", FORMATS).get("", "")
+        wrong = check_text(_NAME, name, "", FORMATS).get(ROOT, "")
         if wrong:
             reason = wrong.removeprefix("invalid format - ")
             self._warn(first, f" (skip section '{name}'): {reason}")
@@ -222,7 +223,7 @@ def _take(key: str, text: str | None, values: dict[str, str | int], maps: list[s
         raise FormatError("got undefined value\n")
     if "\r" in text:
         raise FormatError("property contains a line feed\n")
-    wrong = check_text(schema, text, "", FORMATS).get("")
+    wrong = check_text(schema, text, "", FORMATS).get(ROOT)
     if wrong:
         raise FormatError(f"{wrong}\n")
     if key == "map":

@@ -20,6 +20,8 @@ Formats = Mapping[str, "Callable[[str], object] | Properties"]
 
 # Perl's \s on the bytes of a file; Python's takes in the spaces of Unicode
 SPACE = r"[ \t\n\r\f\v]"
+# what errors of a value without a path stand under
+ROOT = "_root"
 _BLANK = re.compile(rf"{SPACE}*\Z")
 _PAIR = re.compile(r"([^=]+)=(.+)$")
 _TRUE = re.compile(r"(?:1|on|yes|true)$", re.IGNORECASE | re.ASCII)
@@ -138,6 +140,7 @@ def _default_key(properties: Properties) -> str | None:
 
 class _Errors(dict[str, str]):
     def add(self, path: str, message: str) -> None:
+        path = path if path not in ("", "0") else ROOT  # both are untrue in Perl
         # sic: JSONSchema.pm joins with the two characters backslash and n
         self[path] = rf"{self[path]}\n{message}" if path in self else message
 

@@ -20,7 +20,8 @@ Options = Mapping[str, Value]
 _WHITE = " \t\n\r\f\v"
 _BLANK = re.compile(rf"{SPACE}*\Z")
 _PENDING = re.compile(rf"\[PENDING\]{SPACE}*$", re.IGNORECASE)
-_SPECIAL = re.compile(rf"\[special:(cloudinit|fleecing)\]{SPACE}*$", re.IGNORECASE)
+# only the word before the colon may be in any case
+_SPECIAL = re.compile(rf"\[(?i:special):(cloudinit|fleecing)\]{SPACE}*$")
 _SNAPSHOT = re.compile(rf"\[([a-z][a-z0-9_\-]+)\]{SPACE}*$", re.IGNORECASE | re.ASCII)
 _UNKNOWN_SECTION = re.compile(rf"\[([^\]]*)\]{SPACE}*$")
 _COMMENT = re.compile(r"#(.*)$")
@@ -93,7 +94,7 @@ class _Reader:
     def __init__(self, vmid: int, pve: int) -> None:
         self._vmid = vmid
         self._pve = pve
-        self._schemas: Mapping[str, Schema] | None = options(pve)
+        self._schemas: Mapping[str, Schema] = options(pve)
         self._main: dict[str, Value] = {}
         self._pending: dict[str, Value] | None = None
         self._snapshots: dict[str, dict[str, Value]] = {}
@@ -161,8 +162,7 @@ class _Reader:
         self._kind, self._section = kind, name
         self._schemas = options(self._pve)
         if kind == "special":
-            # the name is looked up as it stands, though any case is let in
-            self._schemas = {"cloudinit": self._schemas, "fleecing": _FLEECING}.get(name or "")
+            self._schemas = _FLEECING if name == "fleecing" else self._schemas
 
     def _fresh(
         self, sections: dict[str, dict[str, Value]], name: str, what: str

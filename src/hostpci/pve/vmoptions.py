@@ -129,13 +129,11 @@ def _check_boot_device(known: Mapping[str, Schema], text: str) -> str:
     return text
 
 
-def read_option(key: str, text: str, schemas: Mapping[str, Schema] | None, pve: int) -> Value:
+def read_option(key: str, text: str, schemas: Mapping[str, Schema], pve: int) -> Value:
     """The value as PVE keeps it when it reads a configuration. Raises FormatError.
 
     Only the type and the format count there: enumerations, patterns and limits are the API's.
     """
-    if schemas is None:
-        raise FormatError("check_type: no schema defined\n")
     if key not in schemas:
         raise FormatError(f"unknown setting '{key}'\n")
     if "\n" in text or "\r" in text:
