@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from hostpci.pve.https import HttpsPve, parse_fingerprint, parse_url
+from hostpci.pve.https import HttpsPve, _context, parse_fingerprint, parse_url
 from hostpci.pve.node import PveError
 from hostpci.pve.token import VARIABLE, Token, find_token
 from tests.pvenode.doors import https
@@ -105,7 +105,8 @@ def test_a_task_is_followed(server: Server) -> None:
     [
         ("other", "server", "self-signed"),
         ("name", "name", "mismatch"),
-        ("server", "other", "self-"),
+        ("server", "other", "self-signed"),
+        ("old", "old", "expired"),
     ],
 )
 def test_a_certificate_that_nobody_vouches_for_gets_no_token(
@@ -366,10 +367,16 @@ def test_what_speaks_no_tls_is_told() -> None:
 
 
 def test_old_tls_is_not_spoken() -> None:
-    from hostpci.pve.https import _context
-
     assert _context(is_pinned=True).minimum_version == ssl.TLSVersion.TLSv1_2
     assert _context(is_pinned=False).verify_mode == ssl.CERT_REQUIRED
+
+
+def test_an_authority_without_the_newest_extensions_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """PVE's own is one; Python asks for them from 3.13 on."""
+    strict = ssl.create_default_context()
+    strict.verify_flags |= ssl.VERIFY_X509_STRICT
+    monkeypatch.setattr(ssl, "create_default_context", lambda: strict)
+    assert not _context(is_pinned=False).verify_flags & ssl.VERIFY_X509_STRICT
 
 
 def test_a_restart_of_pveproxy_does_not_lose_a_task(
