@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -265,6 +266,15 @@ def test_binding_now_is_refused_off_the_running_host(tree: Path) -> None:
     assert call("undo", "--yes", root) == 0
 
 
+def _without_what_is_replaced(text: str) -> str:
+    """Hashes of files and the identity of a boot are others in a capture."""
+    return re.sub(
+        r"[0-9a-f]{64}|(?<=hostpci-)[0-9a-f]{16}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}",
+        "#",
+        text,
+    )
+
+
 def test_a_capture_answers_like_the_host_it_was_made_of(
     tree: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -277,7 +287,7 @@ def test_a_capture_answers_like_the_host_it_was_made_of(
         codes, texts = [], []
         for where in (root, f"--host={capture}"):
             codes.append(call(*words, where, "--json"))
-            texts.append(json.loads(capsys.readouterr().out))
+            texts.append(_without_what_is_replaced(capsys.readouterr().out))
         assert codes[0] == codes[1], words
         assert texts[0] == texts[1], words
 

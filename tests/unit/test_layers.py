@@ -28,7 +28,7 @@ MAY_IMPORT = {
     "data": set[str](),
     "host": {"errors", "model", "host"},
     "pve": {"errors", "model", "host", "data", "pve"},
-    "facts": {"", "errors", "model", "host", "facts", "pve"},
+    "facts": {"", "data", "errors", "model", "host", "facts", "pve"},
     "checks": {"errors", "model", "checks", "pve"},
     "planner": {"errors", "model", "checks", "facts", "planner", "pve"},
     "render": {"errors", "model", "i18n", "render"},

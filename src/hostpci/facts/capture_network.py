@@ -15,6 +15,8 @@ from .networks import SOCKETS, address_in, peers
 from .routes import Routes
 
 _V4, _V6 = "/proc/net/route", "/proc/net/ipv6_route"
+# Of these every address is a replacement once they are hidden
+TABLES = (_V4, _V6, *SOCKETS)
 Way = tuple[str, int, int]  # interface, address, its bits
 
 _V4_BITS = 32

@@ -53,7 +53,7 @@ _PHRASES = (
     r"unable to change power state", r"\b[0-9a-f]{2}:[01][0-9a-f]\.[0-7]\b",
 )  # fmt: skip
 _RELEVANT = re.compile(
-    rf"(?i)(?<![\w-])(?:{'|'.join(sorted(_WORDS, reverse=True))})(?![\w-])|{'|'.join(_PHRASES)}"
+    rf"(?i)(?<![^\W_])(?:{'|'.join(sorted(_WORDS, reverse=True))})(?![^\W_])|{'|'.join(_PHRASES)}"
 )
 # Traffic that a packet filter logs, and what audit says of users
 _PRIVATE = re.compile(r"\b(?:SRC|DST)=|\baudit(?:\(|: type=)|\brhost=")
