@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import re
 import shlex
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -154,6 +155,45 @@ def test_a_token_that_lacks_nothing_is_denied_nothing(wanted: Wanted) -> None:
     ready(node, wanted[1])
     with Server(node) as server:
         asked(https(server, f"{TOKEN}={SECRET}"), wanted)
+
+
+def documented(version: int, name: str) -> Node:
+    """A node on which the commands of the document were carried out, and what is for more."""
+    text = (Path(__file__).parents[2] / "docs" / name).read_text(encoding="utf-8")
+    state = empty_state(version)
+    for line in [each.strip() for each in text.splitlines() if each.startswith("    pveum ")]:
+        words = shlex.split(line)
+        if words[1:3] == ["role", "add"]:
+            state["roles"][words[3]] = words[5].split(",")
+        elif words[1:3] == ["acl", "modify"]:
+            state["acl"].append({"path": words[3], "who": words[5], "role": words[7]})
+        elif words[1:3] == ["user", "add"]:
+            state["users"][words[3]] = {}
+        elif words[1:4] == ["user", "token", "add"]:
+            state["tokens"][f"{words[4]}!{words[5]}"] = {"secret": SECRET, "privsep": int(words[7])}
+    table = [each for each in text.splitlines() if each.startswith("| ")]
+    more = {each for line in table for each in re.findall(r"`([A-Z]\w+\.[\w.]+)`", line)}
+    state["roles"]["hostpci"] += sorted(more & roles(version)["Administrator"])
+    state["mappings"]["gpu"] = {"map": [MAP]}
+    node = Node(state)
+    node.add_vm(100, {"name": "gpu", "agent": "1", "memory": "2048"}, guest={
+        "answers": [["/bin/sh", 0, "", ""]], "running": {},
+    })  # fmt: skip
+    return node
+
+
+@pytest.mark.parametrize("name", ["pve-token.md", "pve-token.zh-CN.md"])
+@pytest.mark.parametrize("version", [8, 9])
+def test_the_documented_token_may_do_it_all_and_no_more(version: int, name: str) -> None:
+    held = set(documented(version, name).state["roles"]["hostpci"])
+    needed = {each for *_, privilege in CALLS for each in lacking(privilege, version)}
+    unused = {"Mapping.Audit", "Mapping.Use", "VM.Config.CDROM", "VM.Config.Cloudinit"}
+    assert held <= needed | unused
+    for wanted in CALLS:
+        node = documented(version, name)
+        ready(node, wanted[1])
+        with Server(node) as server:
+            asked(https(server, f"hostpci@pve!gpu={SECRET}"), wanted)
 
 
 ROOT_ONLY: list[tuple[dict[str, Any], str]] = [

@@ -1,6 +1,7 @@
 """An API token: from a file that nobody else can read, or from the environment; never an argument.
 
-Every user of a host can read the arguments of every program on it.
+Every user of a host can read the arguments of every program on it. How to make one:
+docs/pve-token.md.
 """
 
 from __future__ import annotations
