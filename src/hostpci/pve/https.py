@@ -130,6 +130,8 @@ class _Exchange:
             raise PveError("pve-untrusted-pin", host=host, found=_shown(found), call=self._name)
         link.settimeout(self._pve._limit_s)
         connection = HTTPConnection(host, port)
+        # http.client would open a connection of its own, without TLS, where it finds none
+        connection.auto_open = 0
         connection.sock = link
         return connection
 
@@ -139,18 +141,18 @@ class _Exchange:
     def _asked(self, connection: HTTPConnection, path: str, params: Params) -> Any:  # noqa: ANN401
         from http.client import HTTPException
 
-        target, body, headers = self._request(path, params)
+        target, form, headers = self._request(path, params)
         try:
-            connection.request(self._method, target, body=body, headers=headers)
+            connection.request(self._method, target, body=form, headers=headers)
             response = connection.getresponse()
-            found = response.status, response.reason, self._read(response)
+            body = self._read(response)
             # the end of the connection also ends headers and bodies that are not whole
-            if self._is_over or found[::2] == (_OK, b""):
+            if self._is_over or (response.status == _OK and not body):
                 raise ValueError("the answer has no end")
         except (OSError, HTTPException, ValueError) as error:
             late = f"no answer within {self._pve._limit_s:.0f} s"
             raise self._no_answer(late if self._is_over else _words(error)) from error
-        return found
+        return response.status, response.reason, body
 
     def _request(self, path: str, params: Params) -> tuple[str, bytes | None, dict[str, str]]:
         from urllib.parse import quote, urlencode
