@@ -108,8 +108,8 @@ def test_an_ordinary_file_is_read_whole(pve: int) -> None:
          "Property 'reported-model' not allowed in VM-specific CPU config.\n"),
         ("net0: virtio=BC:24:11:00:00:01,e1000=BC:24:11:00:00:02",
          "key alias 'model' is already defined\n"),
-        ("net0: virtio=BD:24:11:00:00:01", ("format error\nmacaddr: invalid format - value is not a"
-         " valid unicast MAC address\n\n")),
+        ("net0: virtio=BD:24:11:00:00:01", ("format error\nmacaddr: invalid format - value does not"
+         " look like a valid unicast MAC address\n\n")),
         ("ipconfig0: gw=10.0.0.1", ("format error\nip: missing property - 'gw' requires this"
          " property\n")),
         ("ipconfig0: ip=10.0.0.1/33", ("format error\nip: invalid format - value does not look like"

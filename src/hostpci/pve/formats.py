@@ -136,7 +136,8 @@ FORMATS: dict[str, Checker] = {
         r"\d+(?:\.\d+)?[KMGT]?", "value does not look like a valid disk size: {}"
     ),
     "mac-addr": _pattern(
-        "[a-f0-9][02468ace](?::[a-f0-9]{2}){5}", "value is not a valid unicast MAC address",
+        "[a-f0-9][02468ace](?::[a-f0-9]{2}){5}",
+        "value does not look like a valid unicast MAC address",
         ignore_case=True,
     ),
     "pve-bridge-id": _pattern(r"[-_.\w\d]+", "invalid bridge ID '{}'"),
