@@ -80,6 +80,10 @@ class NotPermittedError(ToolError):
     exit = Exit.NOT_PERMITTED
 
 
+class DeclinedError(ToolError):
+    """The person said no; what comes after it cannot be done."""
+
+
 class BusyError(ToolError):
     """Another run holds the lock."""
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from ..model.cmdline import last_value
 from ..model.facts import Facts, InitramfsImage
 from ..model.finding import Finding, Level
+from ..model.knob import lent_to
 from ..model.pci import VFIO
 from ..model.rule import BOOT_KEY, rule_path, rule_text
 from .say import fails, holds, unknown
@@ -61,6 +62,10 @@ def check_state(facts: Facts, slot: str) -> Iterator[Finding]:
     """Two facts, never mixed: bound in this boot, and persisted for the next."""
     claim = facts.claims.of_slot(slot)
     if claim is None:
+        return
+    vmid = lent_to(claim)
+    if vmid is not None:
+        yield holds("lent", slot, vmid=str(vmid))
         return
     on_disk = {each.path: each.text for each in facts.rules}
     path = rule_path(slot)

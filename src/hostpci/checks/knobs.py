@@ -8,7 +8,7 @@ from dataclasses import replace
 from ..model.facts import Facts
 from ..model.finding import Finding, Level
 from ..model.knob import Scope, Turned, knob_named, turned_knobs
-from ..model.pci import PciFunction
+from ..model.pci import LETS_GO, VFIO, PciFunction
 from ..model.risk import Risk
 from .consent import weighed
 from .say import fails, unknown
@@ -214,6 +214,18 @@ def _unsafe_interrupts(facts: Facts, _each: Turned) -> Iterator[Finding]:
         yield fails("knob-remapping-on", Level.FAIL, "", *chips, blocks=True)
 
 
+def _while_vm(facts: Facts, each: Turned) -> Iterator[Finding]:
+    """Only what lets go cleanly can be taken from the host again and again."""
+    if not facts.platform.is_pve:
+        yield fails("knob-while-vm-no-pve", Level.FAIL, each.slot, blocks=True)
+    for function in facts.inventory.of_slot(each.slot):
+        if function.driver not in {*LETS_GO, VFIO}:
+            yield fails(
+                "knob-while-vm-driver", Level.FAIL, function.address, blocks=True,
+                driver=function.driver or "-",
+            )  # fmt: skip
+
+
 _QUESTIONS: dict[str, Question] = {
     "intel-iommu-on": _intel_iommu,
     "iommu-pt": _pass_through,
@@ -224,6 +236,7 @@ _QUESTIONS: dict[str, Question] = {
     "blacklist": _blacklist,
     "softdep": _softdep,
     "unsafe-interrupts": _unsafe_interrupts,
+    "while-vm": _while_vm,
 }
 
 

@@ -122,6 +122,12 @@ VERBS: tuple[Verb, ...] = (
     Verb("capture", _OUTPUT, _ROOT),
     Verb("demo"),
     Verb("trial-watch", _ROOT, internal=True),
+    Verb(
+        "hook",
+        Option("number", takes="VMID"),
+        Option("phase", takes="PHASE"),
+        internal=True,
+    ),
 )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ..model.facts import OptionFacts, RuleFile, Setting, SettingsFile
+from ..model.hook import HOOK
 from ..model.knob import KNOBS, MODPROBE_CONF, MODULES_CONF
 from .look import Look
 
@@ -25,6 +26,8 @@ def read_options(look: Look, settings: tuple[Setting, ...], *, strict: bool = Tr
         modules=read(MODULES_CONF),
         parameters=dict(_parameters(look)),
         files=tuple(_files(look, settings)),
+        # Who else would call it; and captures of older hosts do not say whether it is there
+        hook=read(HOOK) if look.exists("/usr/bin/pveversion") else None,
     )
 
 

@@ -170,14 +170,15 @@ class SettingsFile:
 class OptionFacts:
     """What knobs act on.
 
-    ``modprobe`` and ``modules``: our own two files (None: not there). ``parameters``: of loaded
-    modules, ``module.name`` -> what sysfs shows.
+    ``modprobe``, ``modules`` and ``hook``: our own files (None: not there). ``parameters``: of
+    loaded modules, ``module.name`` -> what sysfs shows.
     """
 
     modprobe: RuleFile | None
     modules: str | None
     parameters: dict[str, str]
     files: tuple[SettingsFile, ...]
+    hook: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

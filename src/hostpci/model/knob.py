@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 from enum import StrEnum
 
-from .claim import Claims
+from .claim import Claim, Claims
 from .finding import Finding
 
 MODPROBE_CONF = "/etc/modprobe.d/hostpci.conf"
@@ -18,6 +18,8 @@ MODULES_CONF = "/etc/modules-load.d/hostpci.conf"
 
 _MODULE = r"[a-z0-9_]+"
 _MODULES = rf"{_MODULE}(?:,{_MODULE})*"
+# What PVE takes as a machine's number (PVE::JSONSchema, pve-vmid)
+_VMID = r"[1-9][0-9]{2,8}"
 _ACS_PART = r"(?:downstream|multifunction|id:[0-9a-f]{4}:[0-9a-f]{4})"
 
 
@@ -36,6 +38,7 @@ class Writes(StrEnum):
     MODULES = "modules"
     INITRAMFS = "initramfs"
     LINK_FILES = "link-files"
+    HOOK = "hook"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,6 +108,9 @@ KNOBS: tuple[Knob, ...] = (
     ),
     Knob(name="initramfs-all", scope=Scope.HOST, writes=Writes.INITRAMFS),
     Knob(name="pin-nic-names", scope=Scope.HOST, writes=Writes.LINK_FILES),
+    Knob(
+        name="while-vm", scope=Scope.CLAIM, writes=Writes.HOOK, takes=_VMID, needs_value=True,
+    ),
 )  # fmt: skip
 _BY_NAME = {each.name: each for each in KNOBS}
 
@@ -144,6 +150,20 @@ def turned_knobs(claims: Claims) -> tuple[Turned, ...]:
         *(turned(option) for option in claims.host_options),
         *(turned(option, claim.slot) for claim in claims.claims for option in claim.options),
     )
+
+
+def lent_to(claim: Claim) -> int | None:
+    """The machine that has the slot only while it runs; None: it is kept for machines all along."""
+    for option in claim.options:
+        each = turned(option, claim.slot)
+        if each.name == "while-vm" and each.knob.accepts(each.value):
+            return int(each.value)
+    return None
+
+
+def kept_claims(claims: Claims) -> tuple[Claim, ...]:
+    """Claims that every boot binds; the others are the host's while their machine is stopped."""
+    return tuple(claim for claim in claims.claims if lent_to(claim) is None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,6 +19,7 @@ from ..model.baseline import BASELINE, Baseline, FileDigest
 from ..model.drift import Drift
 from ..model.facts import Facts
 from ..model.finding import Finding, Level
+from ..model.knob import kept_claims
 from ..model.network import LINK_NAME
 from ..model.pci import VFIO
 from ..model.rule import RULE_NAME
@@ -202,7 +203,7 @@ def _binding(facts: Facts, baseline: Baseline) -> Iterator[Finding]:
         return
     waiting = [
         f"{each.address}: {each.driver or '-'}"
-        for claim in facts.claims.claims
+        for claim in kept_claims(facts.claims)
         for each in facts.inventory.of_slot(claim.slot)
         if each.driver != VFIO
     ]

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from ..checks.knobs import against, drivers_of
 from ..model.facts import Facts, Setting
+from ..model.hook import HOOK_TEXT
 from ..model.knob import KNOBS, Knob, KnobState, KnobStates, Scope, Turned, Writes, turned
 from ..model.network import WAS_ASKED
 from .commandline import given_words, is_read_by
@@ -113,6 +114,8 @@ def _is_persisted(facts: Facts, knob: Knob, judged: Turned) -> bool | None:
             return any(_is_of(line, facts, knob, judged) for line in lines)
         case Writes.LINK_FILES:
             return any(WAS_ASKED in each.text for each in facts.network.links)
+        case Writes.HOOK:
+            return facts.options.hook == HOOK_TEXT
         case Writes.INITRAMFS:
             return None
 

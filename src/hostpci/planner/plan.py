@@ -11,8 +11,8 @@ from ..checks.say import fails, unknown
 from ..model.claim import Claim
 from ..model.facts import Facts, InitramfsImage, Loader
 from ..model.finding import Finding, Level
-from ..model.knob import turned_knobs
-from ..model.pci import VFIO, PciFunction, UseKind
+from ..model.knob import kept_claims, lent_to, turned_knobs
+from ..model.pci import LETS_GO, VFIO, PciFunction, UseKind
 from ..model.plan import BindStep, CommandStep, FileStep, Plan, Reboot
 from ..model.rule import rule_path, rule_text
 from .commandline import (
@@ -23,6 +23,7 @@ from .commandline import (
     unseen_words,
     word_edits,
 )
+from .hook import hook_steps
 from .knobs import (
     has_old_options,
     is_turned,
@@ -34,9 +35,6 @@ from .knobs import (
 )
 from .nicnames import names_too_early, pin_steps
 
-# Host drivers that give a function back without a reboot. nouveau, nvidia, amdgpu, i915 and xe
-# are not among them: unbinding them is known to hang or to leave a card that cannot be reset.
-_LETS_GO = {None, "snd_hda_intel", "xhci_hcd", "pci-stub"}
 _TIES = {UseKind.CONSOLE, UseKind.DISPLAY, UseKind.DISK, UseKind.NETWORK, UseKind.INPUT}
 _INTEL_IOMMU_ON = "intel_iommu=on"
 
@@ -47,11 +45,12 @@ def make_plan(facts: Facts, *, bind_now: bool = False) -> Plan:
     if refusals:
         return Plan(steps=(), refusals=refusals)
     rules = tuple(_rule_steps(facts))
-    movable = tuple(each.slot for each in facts.claims.claims if not why_not_now(facts, each))
+    kept = kept_claims(facts.claims)
+    movable = tuple(each.slot for each in kept if not why_not_now(facts, each))
     binds = tuple(_bind_steps(facts)) if bind_now else ()
     pending = (*_pending(facts, {each.address for each in binds}), *waiting_knobs(facts))
     reboot = bool(pending) or _iommu_waits(facts)
-    files = (*rules, *knob_steps(facts), *pin_steps(facts, reboot=reboot))
+    files = (*rules, *knob_steps(facts), *hook_steps(facts), *pin_steps(facts, reboot=reboot))
     edits, images = word_edits(facts, _words(facts)), tuple(_image_steps(facts, files))
     unseen = () if edits else unseen_words(facts, _words(facts))
     update = loader_update(facts, edits, unseen) if edits or images or unseen else ()
@@ -71,7 +70,7 @@ def _refusals(facts: Facts, *, bind_now: bool) -> Iterator[Finding]:
             if (finding.code, finding.subject) not in seen:
                 seen.add((finding.code, finding.subject))
                 yield finding
-        reason = why_not_now(facts, claim) if bind_now else None
+        reason = why_not_now(facts, claim) if bind_now and lent_to(claim) is None else None
         if reason:
             yield reason
     for knob in turned_knobs(facts.claims):
@@ -99,7 +98,7 @@ def _loader_refusals(facts: Facts) -> Iterator[Finding]:
 
 def _rule_steps(facts: Facts) -> Iterator[FileStep]:
     on_disk = {each.path: each.text for each in facts.rules}
-    wanted = {rule_path(claim.slot): rule_text(claim) for claim in facts.claims.claims}
+    wanted = {rule_path(claim.slot): rule_text(claim) for claim in kept_claims(facts.claims)}
     for path in sorted(wanted.keys() - on_disk.keys() | {p for p in on_disk if p in wanted}):
         if on_disk.get(path) != wanted[path]:
             yield FileStep(
@@ -174,7 +173,7 @@ def _lacks_rules(facts: Facts, image: InitramfsImage, changing: set[str]) -> boo
 def _not_inside(facts: Facts, image: InitramfsImage, changing: set[str]) -> Iterator[Claim]:
     """Claims whose rule of today is not inside the image."""
     written = {each.path: each.modified_ns for each in facts.rules}
-    for claim in facts.claims.claims:
+    for claim in kept_claims(facts.claims):
         path = rule_path(claim.slot)
         is_inside = path.rpartition("/")[2] in image.claim_rules and path not in changing
         if not is_inside or image.modified_ns < written.get(path, 0):
@@ -183,7 +182,7 @@ def _not_inside(facts: Facts, image: InitramfsImage, changing: set[str]) -> Iter
 
 def stale_images(facts: Facts) -> tuple[InitramfsImage, ...]:
     """Images that hold the rule of a slot nobody claims any more."""
-    wanted = {rule_path(claim.slot).rpartition("/")[2] for claim in facts.claims.claims}
+    wanted = {rule_path(claim.slot).rpartition("/")[2] for claim in kept_claims(facts.claims)}
     return tuple(each for each in facts.images if set(each.claim_rules) - wanted)
 
 
@@ -213,7 +212,7 @@ def why_not_now(facts: Facts, claim: Claim) -> Finding | None:
 def _why_it_stays(function: PciFunction) -> Finding | None:
     if function.driver == VFIO:
         return None
-    if function.driver not in _LETS_GO:
+    if function.driver not in LETS_GO:
         return fails(
             "bind-now-driver", Level.FAIL, function.address, blocks=True,
             driver=function.driver or "-",
@@ -234,7 +233,7 @@ def _not_yet(facts: Facts, slots: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _bind_steps(facts: Facts) -> Iterator[BindStep]:
-    for claim in facts.claims.claims:
+    for claim in kept_claims(facts.claims):
         for each in facts.inventory.of_slot(claim.slot):
             if each.driver != VFIO:
                 yield BindStep(
@@ -245,7 +244,7 @@ def _bind_steps(facts: Facts) -> Iterator[BindStep]:
 
 def _pending(facts: Facts, moving: set[str]) -> Iterator[str]:
     """Functions whose driver at this moment is not what the next boot will give them."""
-    claimed = {claim.slot for claim in facts.claims.claims}
+    claimed = {claim.slot for claim in kept_claims(facts.claims)}
     waiting = [
         each for each in facts.inventory.functions if each.slot in claimed and each.driver != VFIO
     ]

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
-from ...errors import ConflictError, Exit, PartialError, RefusedError, ToolError, UsageError
+from ...errors import (
+    ConflictError,
+    DeclinedError,
+    Exit,
+    PartialError,
+    RefusedError,
+    ToolError,
+    UsageError,
+)
 from ...model.codec import document
 from ...model.journal import History, Run, RunState
 from ...model.plan import BindStep, Plan, Reboot
 from ...model.trial import Trial
+from ...planner.hook import needs_tool
 from ...planner.plan import make_plan, why_not_now
 from ...planner.trial import TrialPlan, open_trial
 from ...render.plan import render_steps
@@ -90,6 +99,10 @@ def _carry_out(context: Context, machine: Machine, plan: Plan, prepared: TrialPl
 
             install_tool(machine.files)
             executor.apply(prepared.plan, "trial", prepared.trial)
+        if needs_tool(plan):
+            from ...executor.tool import install_tool
+
+            install_tool(machine.files)
         return executor.apply(plan, "apply")
     except ToolError as error:
         cut = Journal(machine.files).interrupted()
@@ -107,6 +120,20 @@ def outlive_the_terminal() -> None:
 
 def _binds_now(plan: Plan | None) -> bool:
     return plan is not None and any(isinstance(step, BindStep) for step in plan.steps)
+
+
+def finish_interrupted(context: Context) -> None:
+    """For verbs that go on where a run was cut off. Raises DeclinedError."""
+    from ...executor.apply import exclusive
+
+    if not any(
+        each.state in (RunState.APPLYING, RunState.UNDOING) for each in context.history().runs
+    ):
+        return
+    machine = context.machine()
+    with exclusive(machine):
+        if not _finish_interrupted(context, machine, None):
+            raise DeclinedError("declined")
 
 
 def _finish_interrupted(context: Context, machine: Machine, saved: Plan | None) -> bool:

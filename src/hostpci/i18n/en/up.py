@@ -1,0 +1,41 @@
+"""The whole way in one go, and claims that are lent to a machine while it runs."""
+
+from __future__ import annotations
+
+TEXTS: dict[str, str] = {
+    # lent while a machine runs
+    "verb.hook": "lend the claims of a machine to it, or take them back (for our own hook script)",
+    "option.number": "the machine's number, as Proxmox VE calls it",
+    "option.phase": "pre-start, post-start, pre-stop or post-stop, as Proxmox VE calls it",
+    "knob.while-vm": "the slot is the host's until VM N starts, and again when it has stopped",
+    "knob.while-vm.reason": "a card that the host uses too: sound, a USB controller, a card without a driver that cannot let go",
+    "knob.while-vm.does": "no boot binds the slot; a hook script of the machine takes it before the start, or the machine does not start, and gives it back after the stop. 'hostpci attach' enters the script in the machine",
+    "knob.while-vm.risk": "medium: what uses the card on the host loses it when the machine starts; a host that is busy with it keeps the machine from starting",
+    "knob.while-vm.undo": "the hook script is removed, and every boot binds the slot again",
+    "finding.knob-while-vm-no-pve.fails": "this host has no Proxmox VE that would call a hook script",
+    "finding.knob-while-vm-no-pve.remedy": "leave the claim to every boot",
+    "finding.knob-while-vm-driver.fails": "{subject} is with {driver}, which is not known to let go of a card on a running host",
+    "finding.knob-while-vm-driver.remedy": "leave the claim to every boot: then that driver never has it",
+    "finding.lent.holds": "the slot is the host's, and is lent to VM {vmid} while that runs",
+    "step.hook-write": "write the hook script that lends the claim to its machine",
+    "step.hook-write.why": "the option while-vm asks for it; Proxmox VE calls it when the machine starts and has stopped",
+    "step.hook-write.risk": "none by itself: it acts only for machines that name it, and only on claims that are lent to them",
+    "step.hook-write.undo": "the file is removed, or holds what it held",
+    "step.hook-remove": "remove the hook script",
+    "step.hook-remove.why": "no claim is lent to a machine any more",
+    "step.hook-remove.risk": "a machine that still names it does not start: 'hostpci detach' takes the name out",
+    "step.hook-remove.undo": "the file is written again",
+    "hook.not-ours": "No claim of this host is lent to VM {vmid}. Nothing is done.",
+    "hook.not-in-config": "VM {vmid} has no {slot} in its configuration. It stays with the host.",
+    "hook.taken": "{address} was taken from the host for VM {vmid}.",
+    "hook.given-back": "{address} is the host's again (driver: {driver}), VM {vmid} has stopped.",
+    "error.hook-words": "a hook script is called with the number of a machine and a phase, not with '{text}'",
+    "error.hook-words.hint": "Proxmox VE calls it; by hand: hostpci hook 100 pre-start",
+    "error.hook-cannot-take": "{slot} cannot be taken from the host for VM {vmid} ({reason}); the machine does not start, nothing was changed",
+    "error.hook-cannot-take.hint": "'hostpci check {slot}' says what uses it; end that and start the machine again",
+    "error.hook-other-card": "another card sits at {address} than the one that was claimed ({found}); the machine does not start, and what was taken is the host's again",
+    "error.hook-other-card.hint": "'hostpci check' says where the claimed card is; release the slot and claim it anew if this one is meant",
+    "error.hook-not-proven": "{slot} is on vfio-pci, but VFIO does not hand it out for VM {vmid} ({question}: {answer}); what was taken is the host's again, and the machine does not start",
+    "error.hook-not-proven.hint": "'hostpci check {slot}' says what else is in its IOMMU group",
+    "error.declined": "you said no; nothing was changed",
+}

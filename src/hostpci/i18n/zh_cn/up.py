@@ -1,0 +1,41 @@
+"""一次走完全程，以及虚拟机运行期间借出的认领。"""
+
+from __future__ import annotations
+
+TEXTS: dict[str, str] = {
+    # lent while a machine runs
+    "verb.hook": "把认领借给虚拟机，或收回（供我们自己的钩子脚本使用）",
+    "option.number": "虚拟机编号，由 Proxmox VE 传入",
+    "option.phase": "pre-start、post-start、pre-stop 或 post-stop，由 Proxmox VE 传入",
+    "knob.while-vm": "在虚拟机 N 启动之前以及停止之后，该槽位归主机使用",
+    "knob.while-vm.reason": "主机也要用的卡：声卡、USB 控制器，或驱动能够干净放手的卡",
+    "knob.while-vm.does": "启动时不绑定该槽位；虚拟机的钩子脚本在启动前取得它（否则虚拟机不启动），停止后归还。hostpci attach 会把脚本写入虚拟机配置",
+    "knob.while-vm.risk": "中：虚拟机启动时，主机上正在使用该卡的程序会失去它；主机占用该卡时虚拟机无法启动",
+    "knob.while-vm.undo": "删除钩子脚本，此后每次启动都重新绑定该槽位",
+    "finding.knob-while-vm-no-pve.fails": "本机没有会调用钩子脚本的 Proxmox VE",
+    "finding.knob-while-vm-no-pve.remedy": "让认领在每次启动时生效即可",
+    "finding.knob-while-vm-driver.fails": "{subject} 正由 {driver} 驱动，尚不知该驱动能否在运行中的主机上放手",
+    "finding.knob-while-vm-driver.remedy": "让认领在每次启动时生效：那样该驱动根本不会得到它",
+    "finding.lent.holds": "该槽位归主机使用，虚拟机 {vmid} 运行期间借给它",
+    "step.hook-write": "写入把认领借给虚拟机的钩子脚本",
+    "step.hook-write.why": "选项 while-vm 要求如此；Proxmox VE 在虚拟机启动时和停止后调用它",
+    "step.hook-write.risk": "本身无风险：只对引用它的虚拟机、且只对借给该虚拟机的认领起作用",
+    "step.hook-write.undo": "删除该文件，或恢复原内容",
+    "step.hook-remove": "删除钩子脚本",
+    "step.hook-remove.why": "已没有借给虚拟机的认领",
+    "step.hook-remove.risk": "仍引用它的虚拟机将无法启动：hostpci detach 会去掉引用",
+    "step.hook-remove.undo": "重新写入该文件",
+    "hook.not-ours": "本机没有借给虚拟机 {vmid} 的认领，不做任何事。",
+    "hook.not-in-config": "虚拟机 {vmid} 的配置中没有 {slot}，它仍归主机使用。",
+    "hook.taken": "已从主机取得 {address}，供虚拟机 {vmid} 使用。",
+    "hook.given-back": "{address} 已归还主机（驱动：{driver}），虚拟机 {vmid} 已停止。",
+    "error.hook-words": "钩子脚本的参数应是虚拟机编号和阶段，而不是“{text}”",
+    "error.hook-words.hint": "它由 Proxmox VE 调用；手工调用：hostpci hook 100 pre-start",
+    "error.hook-cannot-take": "无法为虚拟机 {vmid} 从主机取得 {slot}（{reason}）；虚拟机不会启动，没有做任何更改",
+    "error.hook-cannot-take.hint": "hostpci check {slot} 会说明谁在使用它；结束占用后再启动虚拟机",
+    "error.hook-other-card": "{address} 处的卡不是当初认领的那一张（{found}）；虚拟机不会启动，已取得的都已归还主机",
+    "error.hook-other-card.hint": "hostpci check 会说明被认领的卡在哪里；若确实要用这一张，请先释放该槽位再重新认领",
+    "error.hook-not-proven": "{slot} 已在 vfio-pci 上，但 VFIO 不为虚拟机 {vmid} 交出它（{question}：{answer}）；已取得的都已归还主机，虚拟机不会启动",
+    "error.hook-not-proven.hint": "hostpci check {slot} 会说明它的 IOMMU 组中还有什么",
+    "error.declined": "您选择了否；没有做任何更改",
+}
