@@ -39,7 +39,10 @@ class Result:
 
 
 class Course:
-    """``announce`` is told each step before it is done, ``tick`` while it goes on."""
+    """``announce`` is told each step before it is done, ``tick`` while it goes on.
+
+    ``root``: where the guest's files are, empty but in tests.
+    """
 
     def __init__(
         self,
@@ -52,6 +55,7 @@ class Course:
         tick: Tick | None = None,
         now: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
+        root: str = "",
     ) -> None:
         self._shell = shell
         self._tables = tables
@@ -61,7 +65,7 @@ class Course:
         self._tick = tick
         self._now = now
         self._sleep = sleep
-        self._long = LongRun(shell, progress=tick, now=now, sleep=sleep)
+        self._long = LongRun(shell, progress=tick, now=now, sleep=sleep, root=root)
 
     def look(self) -> GuestFacts:
         said = self._shell.run(probe_script(), timeout_s=_PROBE_TIMEOUT_S)
