@@ -10,6 +10,7 @@ class Option:
     """One option or argument; ``takes`` is the placeholder of its value, empty for a switch.
 
     A ``repeatable`` one collects a list; a ``verbatim`` one takes the next word whatever it is.
+    ``text``: its key in the catalogue, where its name means something else in another verb.
     """
 
     def __init__(
@@ -19,6 +20,7 @@ class Option:
         optional: bool = False,
         repeatable: bool = False,
         verbatim: bool = False,
+        text: str = "",
     ) -> None:
         self.names = names
         self.takes = takes
@@ -26,7 +28,7 @@ class Option:
         self.repeatable = repeatable
         self.verbatim = verbatim
         self.is_positional = not names[0].startswith("-")
-        self.key = names[-1].lstrip("-").replace("-", "_")
+        self.key = text or names[-1].lstrip("-").replace("-", "_")
 
 
 class Verb:
@@ -117,6 +119,16 @@ VERBS: tuple[Verb, ...] = (
         Option("--pve", takes="8|9"),
         _HOST,
         _ROOT,
+    ),
+    Verb(
+        "guest",
+        Option("vmid", takes="VMID"),
+        Option("--ssh", takes="USER@HOST"),
+        Option("--plan", text="guest_plan"),
+        Option("--driver", takes="NAME"),
+        Option("--twice"),
+        _YES,
+        *PVE,
     ),
     Verb("history", _HOST, _ROOT),
     Verb("capture", _OUTPUT, _ROOT),

@@ -1,0 +1,94 @@
+"""``hostpci guest`` as it is called, on the fake PVE node with a scratch guest behind its agent."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from hostpci.cli.context import Context
+from hostpci.cli.main import main
+from hostpci.errors import Exit
+from hostpci.guest import longrun
+
+from ..pvenode.doors import shell as pvesh_door
+from ..pvenode.node import Node, empty_state
+from ..scratch_guest import ScratchGuest
+
+pytestmark = pytest.mark.processes
+
+
+@pytest.fixture
+def guest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ScratchGuest:
+    made = ScratchGuest(tmp_path)
+    state = empty_state()
+    state["vms"]["100"] = {
+        "node": state["node"], "status": "running", "config": {"agent": "1"}, "guest": {},
+    }  # fmt: skip
+    state["vms"]["101"] = {"node": state["node"], "status": "stopped", "config": {"agent": "1"}}
+    node = Node(state)
+
+    def run(_node: Node, _vmid: str, _argv: list[str], data: str) -> tuple[int, str, str]:
+        done = subprocess.run(
+            ["/bin/sh"], input=data.replace("R=''", f"R='{made.tree}'"), text=True,
+            capture_output=True, check=False, env=made._environment(), timeout=60,
+        )  # fmt: skip
+        return done.returncode, done.stdout, done.stderr
+
+    node.hooks["guest"] = run
+    monkeypatch.setattr(Context, "pve", lambda _self: pvesh_door(node))
+    # the root of a guest is its own; here it is the scratch tree
+    monkeypatch.setattr(longrun, "_START", longrun._START.replace("@ROOT@", str(made.tree)))
+    return made
+
+
+def test_a_plan_changes_nothing(guest: ScratchGuest, capsys: pytest.CaptureFixture[str]) -> None:
+    guest.say("fetched", "")
+    assert main(["guest", "100", "--plan", "--lang", "en"]) == Exit.CHANGES_PENDING
+    out = capsys.readouterr().out
+    assert "apt-get install nvidia-driver-580-open" in out
+    assert guest.calls == []
+
+
+def test_from_nothing_to_proof_as_json(
+    guest: ScratchGuest, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["guest", "100", "--yes", "--json"]) == Exit.OK
+    said = json.loads(capsys.readouterr().out)
+    assert said["schema"] == "hostpci.guest/1"
+    assert said["verdict"] == "working"
+    assert said["proven"] is True
+    assert [each["do"] for each in said["done"]] == ["apt-update", "driver", "module-load"]
+    assert said["proof"]["versions"]["kernel"] == "6.8.0-146-generic"
+    capsys.readouterr()
+    assert main(["guest", "100", "--lang", "zh_CN"]) == Exit.OK
+    assert "设备在客户机中可用" in capsys.readouterr().out
+
+
+def test_nothing_is_installed_without_a_yes(
+    guest: ScratchGuest, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["guest", "100", "--lang", "en"]) == Exit.USAGE
+    assert "--yes" in capsys.readouterr().err
+    assert guest.calls == []
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        (["x"], "guest-bad-vmid"),
+        (["100", "--driver", "newest"], "guest-bad-driver"),
+        (["100", "--ssh", "-oProxyCommand=x"], "wrong-words"),
+        (["100", "--ssh=-oProxyCommand=x"], "guest-bad-target"),
+        (["101"], "guest-stopped"),
+        (["999"], "pve-not-found"),
+    ],
+)
+def test_bad_words_and_bad_guests_are_told(
+    guest: ScratchGuest, words: list[str], code: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["guest", *words, "--json"]) != Exit.OK
+    assert json.loads(capsys.readouterr().out)["code"] == code
+    assert guest.calls == []
