@@ -131,7 +131,7 @@ VERBS: tuple[Verb, ...] = (
         *PVE,
     ),
     Verb("history", _HOST, _ROOT),
-    Verb("capture", _OUTPUT, _ROOT),
+    Verb("capture", Option("--preview"), _OUTPUT, _HOST, _ROOT),
     Verb("demo"),
     Verb("trial-watch", _ROOT, internal=True),
     Verb(

@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 
 SCHEMA = "hostpci.capture/1"
 _MAX_BYTES = 64 << 20
+# A file of empty lists would take thirty times its size in memory
+_MAX_VALUES = 4_000_000
+_MAX_DEPTH = 40
+_GZIP = b"\x1f\x8b"
 _TEXT_MAPS = ("files", "binary", "links", "errors")
 _LIST_MAPS = ("directories", "holders")
 
@@ -100,8 +104,8 @@ def load_capture(path: str) -> dict[str, Any]:
     try:
         if os.path.getsize(path) > _MAX_BYTES:
             raise CorruptError("capture-corrupt", path=path, reason="larger than 64 MiB")
-        with open(path, encoding="utf-8", opener=regular_only) as stream:
-            data = json.load(stream)
+        with open(path, "rb", opener=regular_only) as stream:
+            data = _parsed(stream.read(_MAX_BYTES + 1))
         _check(data)
     except OSError as error:
         raise UsageError("no-such-file", path=path, reason=error.strerror) from error
@@ -109,6 +113,41 @@ def load_capture(path: str) -> dict[str, Any]:
         raise CorruptError("capture-corrupt", path=path, reason=str(error)[:200]) from error
     checked: dict[str, Any] = data
     return checked
+
+
+def _parsed(raw: bytes) -> Any:  # noqa: ANN401  (JSON)
+    """JSON, compressed or not, that cannot fill the memory. Raises ValueError."""
+    if raw.startswith(_GZIP):
+        raw = _unpacked(raw)
+    if len(raw) > _MAX_BYTES:
+        raise ValueError("larger than 64 MiB")
+    if sum(raw.count(sign) for sign in (b"[", b"{", b",")) > _MAX_VALUES:
+        raise ValueError(f"more than {_MAX_VALUES} values")
+    data = json.loads(raw.decode("utf-8"))
+    _check_depth(data)
+    return data
+
+
+def _unpacked(raw: bytes) -> bytes:
+    import zlib
+
+    unpacker = zlib.decompressobj(wbits=31)  # gzip
+    try:
+        return unpacker.decompress(raw, _MAX_BYTES + 1)
+    except zlib.error as error:
+        raise ValueError(str(error)) from error
+
+
+def _check_depth(data: Any) -> None:  # noqa: ANN401  (JSON)
+    level = [data]
+    for _ in range(_MAX_DEPTH):
+        inner = [each for each in level if isinstance(each, dict | list)]
+        if not inner:
+            return
+        level = [
+            value for each in inner for value in (each.values() if isinstance(each, dict) else each)
+        ]
+    raise ValueError(f"nested deeper than {_MAX_DEPTH}")
 
 
 def _check(data: Any) -> None:  # noqa: ANN401  (JSON)

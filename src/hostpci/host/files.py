@@ -282,7 +282,7 @@ class HostFiles:
             os.close(descriptor)
 
 
-def write_output(path: str, text: str) -> None:
+def write_output(path: str, content: str | bytes) -> None:
     """Write a file where a person asked for it, readable by them alone.
 
     The directory is theirs to choose, links in it included; the name itself is replaced.
@@ -291,7 +291,8 @@ def write_output(path: str, text: str) -> None:
     target = f"{parent.rstrip('/')}/{os.path.basename(path)}"
     mine = FileImage(path=target, sha256=None, mode=0o600, owner=os.geteuid(), group=os.getegid())
     name = f".hostpci-{secrets.token_hex(8)}.tmp"
-    HostFiles("/").replace(target, (text.encode("utf-8"),), temporary=name, like=mine)
+    raw = content.encode("utf-8") if isinstance(content, str) else content
+    HostFiles("/").replace(target, (raw,), temporary=name, like=mine)
 
 
 @contextmanager

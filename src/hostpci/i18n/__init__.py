@@ -9,7 +9,19 @@ import os
 from importlib import import_module
 
 # Modules of each language, in the order in which they are searched
-AREAS = ("core", "loader", "risks", "knobs", "trial", "drift", "pve", "guest", "lint", "up")
+AREAS = (
+    "core",
+    "loader",
+    "risks",
+    "knobs",
+    "trial",
+    "drift",
+    "pve",
+    "guest",
+    "lint",
+    "up",
+    "capture",
+)
 
 
 def area_texts(language: str, area: str) -> dict[str, str]:
