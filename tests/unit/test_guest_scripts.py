@@ -4,6 +4,7 @@ with stubs in the place of the programs that would change a machine."""
 from __future__ import annotations
 
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -49,8 +50,13 @@ class Booting(Power):
         self.restart()
 
 
+def soon(_seconds: float) -> None:
+    """A scratch guest is fast; it is only given time to start a program."""
+    time.sleep(0.05)
+
+
 def course(guest: ScratchGuest, power: Power | None = None) -> Course:
-    return Course(guest, load_tables(), power=power, root=str(guest.tree))
+    return Course(guest, load_tables(), power=power, root=str(guest.tree), sleep=soon)
 
 
 def look(guest: ScratchGuest) -> GuestFacts:
@@ -217,7 +223,7 @@ def test_sources_are_added_in_a_file_of_their_own(guest: ScratchGuest) -> None:
     stanza = "Types: deb\nURIs: http://a.example/debian\nSuites: trixie\nComponents: non-free"
     (guest.tree / "etc/apt/sources.list.d").mkdir(parents=True)
     step = GuestStep(do=Do.SOURCES_ADD, words=(stanza, stanza.replace("trixie", "trixie-updates")))
-    run = LongRun(guest, root=str(guest.tree))
+    run = LongRun(guest, root=str(guest.tree), sleep=soon)
     assert run.run(script_of(step), timeout_s=30).code == 0
     text = (guest.tree / "etc/apt/sources.list.d/hostpci-trixie.sources").read_text()
     assert text.count("Types: deb") == 2
@@ -226,7 +232,7 @@ def test_sources_are_added_in_a_file_of_their_own(guest: ScratchGuest) -> None:
 
 def test_the_last_kernel_is_not_removed(guest: ScratchGuest) -> None:
     step = GuestStep(do=Do.KERNEL_CLOUD_OFF, words=("linux-image-cloud-amd64",))
-    ended = LongRun(guest, root=str(guest.tree)).run(script_of(step), timeout_s=30)
+    ended = LongRun(guest, root=str(guest.tree), sleep=soon).run(script_of(step), timeout_s=30)
     assert ended.code != 0
     assert "no other kernel" in ended.tail
     assert guest.calls == []
@@ -234,7 +240,9 @@ def test_the_last_kernel_is_not_removed(guest: ScratchGuest) -> None:
 
 def test_what_a_long_step_says_arrives_whole(guest: ScratchGuest) -> None:
     heard: list[str] = []
-    run = LongRun(guest, root=str(guest.tree), progress=lambda line, _: heard.append(line))
+    run = LongRun(
+        guest, root=str(guest.tree), sleep=soon, progress=lambda line, _: heard.append(line)
+    )
     script = (
         'i=0; while [ $i -lt 3000 ]; do echo "line $i of a long step"; i=$((i + 1)); done; exit 7'
     )
