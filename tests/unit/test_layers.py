@@ -17,7 +17,7 @@ SOURCE = Path(hostpci.__file__).parent
 MODULES = sorted(str(path.relative_to(SOURCE)) for path in SOURCE.rglob("*.py"))
 PACKAGES = {
     "model", "host", "facts", "checks", "planner", "executor", "render", "cli", "demo", "i18n",
-    "data", "errors", "pve", "guest",
+    "data", "errors", "pve", "guest", "diagnose",
 }  # fmt: skip
 
 # package -> packages of ours that it may import; "" is hostpci itself (the version)
@@ -31,13 +31,14 @@ MAY_IMPORT = {
     "facts": {"", "data", "errors", "model", "host", "facts", "pve"},
     "checks": {"errors", "model", "checks", "pve"},
     "planner": {"errors", "model", "checks", "facts", "planner", "pve"},
-    "render": {"errors", "model", "i18n", "render"},
+    "diagnose": {"errors", "model", "data", "diagnose"},
+    "render": {"errors", "model", "i18n", "diagnose", "render"},
     "guest": {"errors", "model", "checks", "host", "pve", "guest"},
     "executor": {"", "errors", "model", "host", "executor"},
 }
 # files of these packages may not even name these modules of the standard library
 # (guest never touches this machine: it speaks through a GuestShell that it is given)
-PURE = {"model", "checks", "planner", "render", "guest"}
+PURE = {"model", "checks", "planner", "render", "guest", "diagnose"}
 # PVE's grammar is as pure; its neighbours in the package talk to a node
 GRAMMAR = {f"pve/{name}.py" for name in (
     "cpu", "cpuargs", "formats", "hostpci", "machine", "mapping", "schema", "showcmd", "start",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -23,6 +24,8 @@ _ENVIRONMENT = {
 }
 _STDERR_TAIL_CHARS = 800
 _DEATH_TIMEOUT_S = 5
+_BLOCK_BYTES = 1 << 18
+_LONGEST_LINE_BYTES = 1 << 16
 _MAX_LINE_BYTES = 1 << 16
 
 
@@ -87,6 +90,55 @@ class RealRunner(Runner):
                 reason=stderr.strip()[-_STDERR_TAIL_CHARS:],
             )
         return Completed(argv=tuple(argv), code=0, stdout=stdout, stderr=stderr)
+
+    def lines(self, argv: Sequence[str], *, good: Sequence[int] = (0,)) -> Iterator[bytes]:
+        """The lines of what a reading program writes, one by one, without their ends.
+
+        Ends the program when nobody wants more. Raises EnvironmentFault as ``run`` does.
+        """
+        import subprocess
+
+        try:
+            process = subprocess.Popen(
+                list(argv), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL, env=_ENVIRONMENT, cwd="/", start_new_session=True,
+            )  # fmt: skip
+        except OSError as error:
+            raise EnvironmentFault(
+                "command-missing", command=argv[0], reason=error.strerror
+            ) from error
+        try:
+            yield from self._lines_of(process, argv[0])
+            status = process.wait()
+        finally:
+            if process.poll() is None:
+                _kill_session(process)
+            if process.stdout is not None:
+                process.stdout.close()
+        if status not in good:
+            raise EnvironmentFault("command-failed", command=argv[0], status=status, reason="")
+
+    def _lines_of(self, process: Popen[bytes], program: str) -> Iterator[bytes]:
+        import select
+        import time
+
+        assert process.stdout is not None  # noqa: S101  (it is a pipe)
+        started, told_s, rest = time.monotonic(), 0.0, b""
+        descriptor = process.stdout.fileno()
+        while True:
+            ready, _, _ = select.select([descriptor], [], [], 1)
+            elapsed_s = time.monotonic() - started
+            if elapsed_s - told_s >= 1:
+                told_s = elapsed_s
+                self._tell(program, elapsed_s)
+            if not ready:
+                continue
+            block = os.read(descriptor, _BLOCK_BYTES)
+            *whole, rest = (rest + block).split(b"\n")
+            yield from whole
+            if not block:
+                return
+            rest = rest[:_LONGEST_LINE_BYTES]
 
     def _wait(
         self,
@@ -207,7 +259,6 @@ class _Kept:
 
 def _kill_session(process: Popen[bytes]) -> None:
     """End a program and what it started; each has the session that we gave it."""
-    import os
     import signal
 
     os.killpg(process.pid, signal.SIGKILL)

@@ -21,6 +21,7 @@ AREAS = (
     "lint",
     "up",
     "capture",
+    "doctor",
 )
 
 

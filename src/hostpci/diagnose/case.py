@@ -1,0 +1,143 @@
+"""One case: what a scan found, the listings and settings among its lines, and perhaps facts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+
+from ..model.diagnosis import Sighting, Verdict
+from ..model.facts import Facts
+from .lines import Line, device_in, shown, time_in
+from .listings import Listed, Range, read_groups, read_iomem, read_lspci
+from .scan import Hit, Hits, Scan
+from .settings import (
+    CommandLine,
+    Kind,
+    ModprobeLine,
+    VmLine,
+    named_ids,
+    read_command_lines,
+    read_modprobe,
+    read_vm,
+)
+
+_EXCERPT_LINES = 400
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What an observation comes to. ``detail`` is a value that a person wants to read."""
+
+    verdict: Verdict
+    lines: tuple[Line, ...] = ()
+    devices: tuple[str, ...] = ()
+    detail: str = ""
+
+    def __bool__(self) -> bool:
+        return self.verdict is Verdict.HOLDS
+
+
+UNKNOWN = Answer(verdict=Verdict.UNKNOWN)
+
+
+def holds(lines: Iterable[Line] = (), devices: Iterable[str] = (), detail: str = "") -> Answer:
+    return Answer(verdict=Verdict.HOLDS, lines=tuple(lines), devices=tuple(devices), detail=detail)
+
+
+def fails(lines: Iterable[Line] = (), detail: str = "") -> Answer:
+    return Answer(verdict=Verdict.FAILS, lines=tuple(lines), detail=detail)
+
+
+def seen_if(lines: Iterable[Line], devices: Iterable[str] = ()) -> Answer:
+    """Holds if there are lines; without any nothing is known."""
+    found = tuple(lines)
+    return holds(found, devices) if found else UNKNOWN
+
+
+class Case:
+    """Built once all lines are read; what it derives from them is derived once."""
+
+    def __init__(self, scan: Scan, facts: Facts | None) -> None:
+        self.facts = facts
+        self.total = scan.total
+        self._scan = scan
+        self.answers: dict[str, Answer] = {}
+
+    @property
+    def lines(self) -> list[Line]:
+        return self._scan.lines
+
+    @property
+    def is_excerpt(self) -> bool:
+        """What somebody chose to show, not a whole journal."""
+        return self.total <= _EXCERPT_LINES and not self._scan.is_part
+
+    def hits(self, code: str) -> list[Hits]:
+        return self._scan.hits.get(code, [])
+
+    def marked(self, *names: str) -> tuple[Hit, ...]:
+        """Lines of these marks or faults, in their order."""
+        found = [hit for name in names for hits in self.hits(name) for hit in hits.kept]
+        return tuple(sorted(found, key=lambda hit: hit.order))
+
+    def lines_of(self, *names: str) -> tuple[Line, ...]:
+        return tuple(hit.line for hit in self.marked(*names))
+
+    @cached_property
+    def listed(self) -> tuple[Listed, ...]:
+        return read_lspci(self.lines)
+
+    @cached_property
+    def groups(self) -> dict[int, tuple[str, ...]]:
+        return read_groups(self.lines, self.listed)
+
+    @cached_property
+    def iomem(self) -> tuple[Range, ...]:
+        return read_iomem(self.lines)
+
+    @cached_property
+    def command_lines(self) -> tuple[CommandLine, ...]:
+        return read_command_lines(self.lines)
+
+    @cached_property
+    def modprobe(self) -> tuple[ModprobeLine, ...]:
+        return read_modprobe(self.lines)
+
+    @cached_property
+    def ids(self) -> dict[str, Line]:
+        return named_ids(self.modprobe, self.command_lines)
+
+    @cached_property
+    def vm(self) -> tuple[VmLine, ...]:
+        return read_vm(self.lines)
+
+    def listed_at(self, address: str) -> Listed | None:
+        return next((each for each in self.listed if each.address == address), None)
+
+    def of_slot(self, slot: str) -> tuple[Listed, ...]:
+        return tuple(each for each in self.listed if each.slot == slot)
+
+    def vm_value(self, key: str) -> str:
+        return next((each.value for each in self.vm if each.key == key), "")
+
+    @cached_property
+    def hostpci(self) -> tuple[VmLine, ...]:
+        return tuple(each for each in self.vm if each.key.startswith("hostpci"))
+
+    def running_words(self) -> tuple[tuple[str, Line], ...]:
+        """Words that a kernel was started with, or, where none is shown, will be by a file."""
+        running = [each for each in self.command_lines if each.kind is Kind.RUNNING]
+        return tuple(
+            (word, each.line) for each in running or self.command_lines for word in each.words
+        )
+
+    def all_words(self) -> tuple[tuple[str, Line], ...]:
+        return tuple((word, each.line) for each in self.command_lines for word in each.words)
+
+
+def sighting(line: Line, count: int = 1) -> Sighting:
+    return Sighting(
+        line=line.number, text=shown(line.text), time=time_in(line.text),
+        device=device_in(line.text), source=line.source, count=count,
+    )  # fmt: skip

@@ -1,0 +1,274 @@
+"""What lines of a log say together: their order, their number, and what kind of log it is."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+from .case import UNKNOWN, Answer, Case, fails, holds, seen_if
+from .devices import is_apu, is_blackwell, is_of_amd_reset_family
+from .lines import Line, device_in, devices_in, kernel_seconds
+from .observations import answer, observes
+from .scan import Hit
+
+_DMAR = "iommu-dmar-fault"
+_BOOT_SECONDS = 12.0
+_BOOT_FAULTS = 12
+_IGPU = "0000:00:02.0"
+_BAR_SIZE = re.compile(r"\[mem size 0x(?P<size>[0-9a-f]+)")
+_LARGE_BAR = 1 << 26
+_DMA_MAP = re.compile(r"dma_map ?\([^,]*, 0x(?P<address>[0-9a-f]+), 0x(?P<size>[0-9a-f]+)")
+_HIGH = 1 << 36
+_ID = re.compile(r"\b(?P<vendor>1002|10de|8086):(?P<device>[0-9a-f]{4})\b")
+_FAILED_RESETS = (
+    "reset-flr-not-ready",
+    "reset-bus-not-ready",
+    "power-stuck-d3",
+    "device-config-space-ff",
+)
+_WINDOWS = 200
+_FEW_LINES = 60
+
+
+@observes("is-excerpt")
+def is_excerpt(case: Case) -> Answer:
+    return holds() if case.is_excerpt else fails()
+
+
+@observes("passthrough-context")
+def passthrough_context(case: Case) -> Answer:
+    """The log is about handing a device over; a crash in any other has nothing to do with us."""
+    lines = case.lines_of("vfio-named", "vm-start-seen")
+    return seen_if((*lines[:1], *(each.line for each in case.hostpci[:1])))
+
+
+@observes("passthrough-or-excerpt")
+def passthrough_or_excerpt(case: Case) -> Answer:
+    return (
+        holds()
+        if (case.is_excerpt and case.total < _FEW_LINES) or answer(case, "passthrough-context")
+        else UNKNOWN
+    )
+
+
+@observes("log-of-guest")
+def log_of_guest(case: Case) -> Answer:
+    """A host can be a virtual machine too: what a Proxmox VE host says wins."""
+    if answer(case, "log-of-pve-host") or case.lines_of("vfio-named"):
+        return fails()
+    lines = case.lines_of("qemu-machine", "guest-word")
+    if lines:
+        return seen_if(lines)
+    # A driver that says where its device is: a guest's slots follow the root bus directly
+    shallow = [
+        line
+        for line in case.lines_of(
+            "guest-nvidia-rminit", "guest-bar-no-space", "guest-amdgpu-no-vbios"
+        )
+        if re.search(r"0000:0[0-9]:[01][0-9a-f]\.[0-7]", line.text)
+    ]
+    return seen_if(shallow)
+
+
+@observes("dmar-faults-of-boot")
+def dmar_faults_of_boot(case: Case) -> Answer:
+    """Integrated graphics alone, in the first seconds, a few lines."""
+    hits = [hit for hits in case.hits(_DMAR) for hit in hits.kept]
+    if not hits or sum(each.count for each in case.hits(_DMAR)) > _BOOT_FAULTS:
+        return UNKNOWN
+    named = {device for hit in hits for device in devices_in(hit.line.text)}
+    times = [kernel_seconds(hit.line.text) for hit in hits]
+    early = all(time is not None and time < _BOOT_SECONDS for time in times)
+    return holds((hits[0].line,), named) if early and named == {_IGPU} else UNKNOWN
+
+
+@observes("fault-device-is-passed")
+def fault_device_is_passed(case: Case) -> Answer:
+    faulty = {
+        device
+        for hit in case.marked(_DMAR, "iommu-amdvi-page-fault", "iommu-inv-timeout")
+        for device in devices_in(hit.line.text)
+    }
+    passed = [line for line in case.lines_of("vfio-named") if faulty & set(devices_in(line.text))]
+    return seen_if(passed[:1])
+
+
+@observes("fault-near-vm")
+def fault_near_vm(case: Case) -> Answer:
+    return seen_if(case.lines_of("vm-start-seen")[:1])
+
+
+@observes("only-p2p-is-lost")
+def only_p2p_is_lost(case: Case) -> Answer:
+    """A warning about a BAR; where the start failed it was none."""
+    if case.lines_of("dma-map-fatal"):
+        return fails()
+    return seen_if(case.lines_of("p2p-warning")[:2])
+
+
+@observes("mapped-address-is-high")
+def mapped_address_is_high(case: Case) -> Answer:
+    for line in case.lines_of("iommu-address-width"):
+        match = _DMA_MAP.search(line.text)
+        if match and int(match["address"], 16) >= _HIGH:
+            return holds((line,), detail=f"0x{match['address']}")
+    return UNKNOWN
+
+
+@observes("large-bar-without-space")
+def large_bar_without_space(case: Case) -> Answer:
+    """Bridge windows and small BARs without a place are common and harmless."""
+    codes = ("above-4g-decoding-off", "guest-bar-no-space", "host-bar-no-space")
+    for line in case.lines_of(*codes):
+        match = _BAR_SIZE.search(line.text)
+        if match and int(match["size"], 16) >= _LARGE_BAR:
+            return holds((line,), (device_in(line.text),))
+    return UNKNOWN
+
+
+@observes("no-window-above-4g")
+def no_window_above_4g(case: Case) -> Answer:
+    if not case.lines_of("root-bus-window"):
+        return UNKNOWN
+    return (
+        fails() if case.lines_of("window-above-4g") else holds(case.lines_of("root-bus-window")[:1])
+    )
+
+
+@observes("interrupts-not-remapped")
+def interrupts_not_remapped(case: Case) -> Answer:
+    if case.lines_of("interrupts-remapped"):
+        return fails(case.lines_of("interrupts-remapped")[:1])
+    return seen_if(case.lines_of("interrupts-not-remapped")[:1])
+
+
+@observes("reserved-direct")
+def reserved_direct(case: Case) -> Answer:
+    return seen_if(case.lines_of("reserved-direct-line")[:2])
+
+
+@observes("reset-failed-before")
+def reset_failed_before(case: Case) -> Answer:
+    resets = case.marked("reset-flr-not-ready", "reset-bus-not-ready", "reset-amd-vendor")
+    power = case.marked("power-stuck-d3")
+    if not power:
+        return UNKNOWN
+    earlier = [hit.line for hit in resets if hit.order < power[0].order]
+    return holds(earlier[:1]) if earlier else fails()
+
+
+@observes("device-does-not-answer")
+def device_does_not_answer(case: Case) -> Answer:
+    return seen_if(case.lines_of("device-config-space-ff", "power-stuck-d3")[:1])
+
+
+@observes("device-power-state-d3")
+def device_power_state_d3(case: Case) -> Answer:
+    return seen_if(case.lines_of("device-asleep")[:1])
+
+
+def _with_id(case: Case, is_wanted: Callable[[str, int], bool]) -> tuple[Line, ...]:
+    return tuple(
+        line
+        for line in case.lines
+        for match in _ID.finditer(line.text)
+        if is_wanted(match["vendor"], int(match["device"], 16))
+    )
+
+
+@observes("device-of-amd-reset-family")
+def device_of_amd_reset_family(case: Case) -> Answer:
+    by_id = _with_id(
+        case, lambda vendor, device: vendor == "1002" and is_of_amd_reset_family(device)
+    )
+    named = [line for line in case.lines_of("vendor-reset-loaded") if "AMD_" in line.text]
+    return seen_if((*by_id[:1], *named[:1]))
+
+
+@observes("device-is-amd-apu")
+def device_is_amd_apu(case: Case) -> Answer:
+    return seen_if(_with_id(case, lambda vendor, device: vendor == "1002" and is_apu(device))[:1])
+
+
+@observes("device-is-blackwell")
+def device_is_blackwell(case: Case) -> Answer:
+    by_id = _with_id(case, lambda vendor, device: vendor == "10de" and is_blackwell(device))
+    return seen_if((*by_id[:1], *case.lines_of("blackwell-named")[:1]))
+
+
+def _failed_resets(case: Case) -> tuple[Hit, ...]:
+    return case.marked(*_FAILED_RESETS)
+
+
+@observes("amd-family-and-failed-reset")
+def amd_family_and_failed_reset(case: Case) -> Answer:
+    failed = _failed_resets(case) or case.marked("lockup-seen", "reset-restore-bars")
+    if not failed or not answer(case, "device-of-amd-reset-family"):
+        return UNKNOWN
+    return holds(hit.line for hit in failed[:2])
+
+
+@observes("blackwell-and-failed-reset")
+def blackwell_and_failed_reset(case: Case) -> Answer:
+    failed = _failed_resets(case) or case.marked("lockup-seen")
+    if not failed or not answer(case, "device-is-blackwell"):
+        return UNKNOWN
+    return holds(hit.line for hit in failed[:2])
+
+
+@observes("nouveau-bound")
+def nouveau_bound(case: Case) -> Answer:
+    return seen_if(case.lines_of("nouveau-driver-line")[:1])
+
+
+@observes("blackwell-nouveau-and-failed-reset")
+def blackwell_nouveau_and_failed_reset(case: Case) -> Answer:
+    found = answer(case, "blackwell-and-failed-reset")
+    return found if found and answer(case, "nouveau-bound") else UNKNOWN
+
+
+@observes("host-lost-device-at-start")
+def host_lost_device_at_start(case: Case) -> Answer:
+    """Soon after a machine was started the host lost a disk or an interface."""
+    starts = [hit.order for hit in case.marked("vm-start-seen")]
+    gone = [
+        hit for hit in case.marked("disk-gone", "nic-gone")
+        if any(0 < hit.order - start < _WINDOWS for start in starts)
+        and not re.search(r"tap[0-9]|fwbr|fwpr|fwln|veth|virbr", hit.line.text)
+    ]  # fmt: skip
+    return seen_if(hit.line for hit in gone[:4])
+
+
+@observes("huge-bar-and-trouble")
+def huge_bar_and_trouble(case: Case) -> Answer:
+    trouble = case.lines_of(
+        "guest-bar-no-space", "iommu-address-width", "guest-code43-amd-apu", "lockup-seen"
+    )
+    huge = case.lines_of("huge-bar")
+    return holds((*huge[:1], *trouble[:1])) if huge and trouble else UNKNOWN
+
+
+@observes("old-branch-with-blackwell")
+def old_branch_with_blackwell(case: Case) -> Answer:
+    old = case.lines_of("old-nvidia-branch")
+    return holds(old[:1]) if old and answer(case, "device-is-blackwell") else UNKNOWN
+
+
+@observes("audio-trouble-with-lines")
+def audio_trouble_with_lines(case: Case) -> Answer:
+    lines = [
+        line for line in case.lines if "MSI: Enable-" in line.text or "line-based" in line.text
+    ]
+    return holds(lines[:1]) if lines and case.lines_of("audio-trouble") else UNKNOWN
+
+
+@observes("boot-display")
+def boot_display(case: Case) -> Answer:
+    return seen_if(case.lines_of("boot-vga")[:2])
+
+
+@observes("rom-of-igpu")
+def rom_of_igpu(case: Case) -> Answer:
+    lines = case.lines_of("rom-invalid-signature")
+    ours = [line for line in lines if device_in(line.text).startswith("0000:00:02.")]
+    return holds(ours[:1]) if lines and len(ours) == len(lines) else UNKNOWN

@@ -1,0 +1,96 @@
+"""Which signs are in which lines. Storms are counted, not kept."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from .knowledge import Knowledge, Sign
+from .lines import Line
+
+_KEPT_HITS = 40
+_KEPT_CHARS = 6_000_000
+_KEPT_LINES = 60_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hit:
+    sign: Sign
+    line: Line
+    order: int
+
+
+@dataclass(slots=True, kw_only=True)
+class Hits:
+    """Those of one sign: the first ones, and how many there were."""
+
+    sign: Sign
+    kept: list[Hit] = field(default_factory=list)
+    count: int = 0
+
+    def add(self, line: Line, order: int) -> None:
+        self.count += 1
+        if len(self.kept) < _KEPT_HITS:
+            self.kept.append(Hit(sign=self.sign, line=line, order=order))
+
+
+class Scan:
+    """Takes lines one after the other, in memory that does not grow with the log.
+
+    ``lines`` are kept for the readers of listings, up to a bound; ``is_part``: of a large log the
+    caller passes only lines in which something may be.
+    """
+
+    def __init__(self, knowledge: Knowledge, *, is_part: bool = False) -> None:
+        self.is_part = is_part
+        self.hits: dict[str, list[Hits]] = {}
+        self.lines: list[Line] = []
+        self.total = 0
+        self._room = _KEPT_CHARS
+        self._by_literal = _by_literal(knowledge)
+        self._of_sign: dict[int, Hits] = {}
+        self._latest: tuple[Sign, ...] = ()
+
+    def feed(self, lines: Iterable[Line]) -> None:
+        for line in lines:
+            self.total += 1
+            self._keep(line)
+            signs = self._signs_in(line.text)
+            for sign in signs:
+                self._hits_of(sign).add(line, self.total)
+
+    def _keep(self, line: Line) -> None:
+        if self._room > len(line.text) and len(self.lines) < _KEPT_LINES:
+            self._room -= len(line.text)
+            self.lines.append(line)
+
+    def _signs_in(self, text: str) -> tuple[Sign, ...]:
+        """In a storm the same line comes again and again: its signs are tried first, alone."""
+        latest = self._latest
+        is_storm = latest and self._of_sign[id(latest[0])].count > _KEPT_HITS
+        if is_storm and all(sign.regex.search(text) for sign in latest):
+            return latest
+        found = tuple(
+            sign
+            for literal, signs in self._by_literal
+            if literal in text
+            for sign in signs
+            if sign.regex.search(text)
+        )
+        if found:
+            self._latest = found
+        return found
+
+    def _hits_of(self, sign: Sign) -> Hits:
+        hits = self._of_sign.get(id(sign))
+        if hits is None:
+            hits = self._of_sign[id(sign)] = Hits(sign=sign)
+            self.hits.setdefault(sign.code, []).append(hits)
+        return hits
+
+
+def _by_literal(knowledge: Knowledge) -> tuple[tuple[str, tuple[Sign, ...]], ...]:
+    table: dict[str, list[Sign]] = {}
+    for sign in knowledge.signs():
+        table.setdefault(sign.literal, []).append(sign)
+    return tuple((literal, tuple(signs)) for literal, signs in table.items())

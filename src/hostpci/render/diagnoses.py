@@ -1,0 +1,94 @@
+"""Diagnoses for a person: what was seen, what it means, what speaks for it, what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from ..diagnose.knowledge import Fault, Knowledge
+from ..i18n import Catalog
+from ..model.diagnosis import Diagnosis, Evidence, Severity, Sighting, Verdict
+
+_LEVELS = {Severity.FAULT: "FAIL", Severity.WARNING: "WARN", Severity.INFO: "INFO"}
+_WHOLE = 3
+_SHOWN_LINES = 4
+
+
+def language_of(catalog: Catalog) -> str:
+    """The language of the knowledge base that goes with a catalogue."""
+    return "zh" if catalog.language.lower().startswith("zh") else "en"
+
+
+def render_diagnoses(
+    found: Sequence[Diagnosis], lines: int, knowledge: Knowledge, catalog: Catalog
+) -> Iterator[tuple[str, str]]:
+    """Yield (line, level). The likeliest are told in full, the others by their names."""
+    yield catalog.text("doctor.head", lines=str(lines)), "HEAD"
+    yield "", ""
+    if not found:
+        yield catalog.text("doctor.nothing"), ""
+        yield f"      -> {catalog.text('doctor.nothing.next')}", ""
+        return
+    if all(each.severity is Severity.INFO for each in found):
+        yield catalog.text("doctor.harmless"), "PASS"
+        yield "", ""
+    for each in found[:_WHOLE]:
+        yield from _whole(each, knowledge.faults[each.code], catalog)
+        yield "", ""
+    for each in found[_WHOLE:]:
+        yield from _title(each, knowledge.faults[each.code], catalog)
+    yield catalog.text("doctor.explain"), ""
+
+
+def _title(each: Diagnosis, fault: Fault, catalog: Catalog) -> Iterator[tuple[str, str]]:
+    level = _LEVELS[each.severity]
+    device = f" ({', '.join(each.devices[:3])})" if each.devices else ""
+    yield f"{level}: {each.code}: {fault.texts[language_of(catalog)].title}{device}", level
+
+
+def _whole(each: Diagnosis, fault: Fault, catalog: Catalog) -> Iterator[tuple[str, str]]:
+    yield from _title(each, fault, catalog)
+    if each.explained_by:
+        yield f"      {catalog.text('doctor.explained-by', cause=each.explained_by)}", ""
+    for sighting in each.sightings[:_SHOWN_LINES]:
+        yield f"      | {_sighted(sighting, catalog)}", ""
+    yield from _advice(fault, each, catalog)
+
+
+def _sighted(sighting: Sighting, catalog: Catalog) -> str:
+    source = f"{sighting.source}:" if sighting.source else ""
+    count = catalog.text("doctor.count", count=str(sighting.count)) if sighting.count > 1 else ""
+    return f"{source}{sighting.line}: {sighting.text}{count}"
+
+
+def _advice(fault: Fault, found: Diagnosis | None, catalog: Catalog) -> Iterator[tuple[str, str]]:
+    texts = fault.texts[language_of(catalog)]
+    yield f"      {texts.cause}", ""
+    for evidence in found.evidence if found else ():
+        if evidence.verdict is not Verdict.UNKNOWN:
+            yield f"      {_evidence(evidence, catalog)}", ""
+    for number, step in enumerate(texts.fix, 1):
+        yield f"      {number}. {step}", ""
+    risk = catalog.text(f"doctor.risk.{fault.risk}")
+    yield f"      {catalog.text('doctor.cost', cost=texts.cost, risk=risk)}", ""
+    yield f"      {catalog.text('doctor.sources', sources='; '.join(fault.sources))}", ""
+
+
+def _evidence(evidence: Evidence, catalog: Catalog) -> str:
+    """Said in the words of the observation; a line that shows it is the better word."""
+    speaks_for = evidence.supports == (evidence.verdict is Verdict.HOLDS)
+    sign = "+" if speaks_for else "-"
+    text = catalog.text(f"evidence.{evidence.verdict}", name=evidence.name.replace("-", " "))
+    shown = evidence.detail or (evidence.sightings[0].text if evidence.sightings else "")
+    return f"{sign} {text}{f'  [{shown}]' if shown else ''}"
+
+
+def explain(fault: Fault, catalog: Catalog) -> Iterator[tuple[str, str]]:
+    """Everything about one code."""
+    level = _LEVELS[fault.severity]
+    yield f"{level}: {fault.code}: {fault.texts[language_of(catalog)].title}", level
+    yield "", ""
+    yield from _advice(fault, None, catalog)
+    if fault.signs:
+        yield f"      {catalog.text('doctor.patterns')}", ""
+        for sign in fault.signs:
+            yield f"        {sign.pattern}", ""
