@@ -131,6 +131,19 @@ VERBS: tuple[Verb, ...] = (
         *PVE,
     ),
     Verb(
+        "up",
+        _ANY_ADDRESS,
+        Option("--vm", takes="VMID"),
+        Option("--until", takes="STAGE"),
+        Option("--accept", takes="NAME", repeatable=True),
+        Option("--driver", takes="NAME"),
+        _NOW,
+        Option("--confirm-within", takes="TIME"),
+        Option("--healthy", takes="CHECK,..."),
+        Option("--reboot"),
+        _YES,
+    ),
+    Verb(
         "doctor",
         Option("line", takes="LINE", optional=True),
         Option("--log", takes="FILE"),
@@ -142,6 +155,7 @@ VERBS: tuple[Verb, ...] = (
     Verb("capture", Option("--preview"), _OUTPUT, _HOST, _ROOT),
     Verb("demo"),
     Verb("trial-watch", _ROOT, internal=True),
+    Verb("up-resume", internal=True),
     Verb(
         "hook",
         Option("number", takes="VMID"),

@@ -145,9 +145,9 @@ class Course:
         before = boot_id(self._shell)
         self._power.stop_and_start()
         self._waiting().for_new_boot(before)
-        return first, self._settled_proof()
+        return first, self.settled_proof()
 
-    def _settled_proof(self) -> GuestProof:
+    def settled_proof(self) -> GuestProof:
         """The agent answers before the last module is loaded: a minute is allowed for it."""
         proof = self.prove()
         for _ in range(6):

@@ -14,6 +14,7 @@ from ...planner.plan import rebuild_step, reserved
 from ...planner.trial import open_trial
 from ...render.plan import step_target
 from ..context import Context
+from ..updown import started_machines, stop_machines
 from .apply import outlive_the_terminal
 
 TYPE_CHECKING = False
@@ -31,6 +32,9 @@ def run(context: Context) -> int:
         context.tell("undo.nothing")
         return Exit.OK
     _show(context, history)
+    started = () if context.args.last else started_machines(context)
+    for each in started:
+        context.out(context.catalog.text("undo.stops-vm", vmid=each.wish.vmid))
     if context.args.dry_run:
         context.tell("apply.dry-run")
         return Exit.OK
@@ -38,6 +42,13 @@ def run(context: Context) -> int:
 
     outlive_the_terminal()
     machine = context.machine()
+    if started:
+        if not context.confirm():
+            context.tell("confirm.no")
+            return Exit.FAILED
+        # Without our lock: a hook script of the machine may need it.
+        stop_machines(context, started)
+        context.args.yes = True
     with exclusive(machine):
         return _undo(context, machine)
 
@@ -58,6 +69,7 @@ def _undo(context: Context, machine: Machine) -> int:
     from ...executor.tool import drop_tool
     from ...executor.trial import Trials
     from ...executor.undo import Undoer
+    from ...executor.up import drop_records
 
     history = _chosen(context)
     undoer = Undoer(machine, skip_changed=context.args.skip_changed, announce=context.announce)
@@ -74,6 +86,8 @@ def _undo(context: Context, machine: Machine) -> int:
     facts = context.facts_without_claims()
     _rebuild_stale(context, machine, facts)
     Journal(machine.files).drop_copies()
+    if not context.args.last:
+        drop_records(machine.files)
     _stop_timer(context, machine, undone)
     drop_tool(machine.files, Journal(machine.files).history())
     if any(each.begin.trial is not None for each in undone):
