@@ -34,9 +34,13 @@ _STATE_FOLDERS = (
     "var/lib/hostpci",
     "var/lib/initramfs-tools",
 )
-# mkinitramfs works in there and tidies up at its end; after a cut systemd-tmpfiles does, in a month.
+# mkinitramfs works in there and tidies up at its end; after a cut systemd-tmpfiles does, in a
+# month.
 _LEFT_BY_A_CUT = (
-    rootdiff.BootChange(pattern=r"/var/tmp/mkinitramfs[-_].*", reason="a cut mkinitramfs"),
+    rootdiff.BootChange(
+        pattern=r"/var/tmp/mkinitramfs[-_].*",  # noqa: S108  (compared with, never opened)
+        reason="a cut mkinitramfs",
+    ),
 )
 # An operation that finds the work done, or that leaves a reboot to do, is as good as any.
 _ANY_GOOD_END = (steps.DONE, steps.REBOOT_NEEDED)
