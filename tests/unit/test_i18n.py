@@ -34,7 +34,7 @@ EN, ZH = all_texts("en"), all_texts("zh_CN")
 ERRORS = {
     "ToolError", "UsageError", "EnvironmentFault", "RefusedError", "ConflictError",
     "PartialError", "NotPermittedError", "BusyError", "CorruptError", "EditError",
-    "PveError", "GuestError",
+    "PveError", "GuestError", "TaskFailedError",
 }  # fmt: skip
 SUFFIX = {"holds": "holds", "fails": "fails", "unknown": "unknown"}
 # keyword arguments of the makers of findings that are no parameters of the text

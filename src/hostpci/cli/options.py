@@ -143,6 +143,14 @@ VERBS: tuple[Verb, ...] = (
         Option("--reboot"),
         _YES,
     ),
+    Verb("start", Option("vmid", takes="VMID"), *PVE),
+    Verb(
+        "stop",
+        Option("vmid", takes="VMID"),
+        Option("--timeout", takes="SECONDS"),
+        Option("--force"),
+        *PVE,
+    ),
     Verb(
         "doctor",
         Option("line", takes="LINE", optional=True),
