@@ -369,7 +369,8 @@ def storages(node: Node, call: Call) -> Any:
     kinds = ("Datastore.Audit", "Datastore.AllocateSpace")
     return [
         {"storage": name, "type": each["type"], "content": each["content"], "active": 1,
-         "enabled": 1, "shared": 0, "avail": 1 << 40, "total": 1 << 41, "used": 1 << 40}
+         "enabled": 1, "shared": 0, "avail": each.get("avail", 1 << 40), "total": 1 << 41,
+         "used": 1 << 40}
         for name, each in node.state["storages"].items()
         if node.access.has(call.who, f"/storage/{name}", *kinds, any_=True)
     ]  # fmt: skip
@@ -386,6 +387,25 @@ def content(node: Node, call: Call) -> Any:
          "format": "raw", "size": 1 << 30, **({"vmid": each["vmid"]} if "vmid" in each else {})}
         for each in storage["files"] if wanted in {None, each.get("content", "images")}
     ]  # fmt: skip
+
+
+@on("GET", "/storage/{storage}")
+def storage_config(node: Node, call: Call) -> Any:
+    storage = node.state["storages"].get(call["storage"])
+    if storage is None:
+        raise Refusal(f"storage '{call['storage']}' does not exist\n")
+    shown = {
+        key: storage[key] for key in ("type", "content", "path", "content-dirs") if key in storage
+    }
+    return {"storage": call["storage"], **shown}
+
+
+@on("GET", "/nodes/{node}/network")
+def network(node: Node, call: Call) -> Any:
+    listed = node.state.get("bridges", ["vmbr0"])
+    if call.get("type") != "any_bridge":
+        raise AssertionError("the fake node lists bridges only")
+    return [{"iface": each, "type": "bridge", "active": 1} for each in listed]
 
 
 @on("GET", "/nodes/{node}/lxc")

@@ -228,12 +228,13 @@ def _make_disks(node: Node, vmid: str, config: dict[str, Any]) -> list[str]:
         )
         name = f"vm-{vmid}-cloudinit" if size == "cloudinit" else f"vm-{vmid}-disk-{number}"
         kept = [part for part in rest.split(",") if part and not part.startswith("import-from=")]
+        source = re.search(r"import-from=([^,]+)", rest)
         if key == "efidisk0":
             kept.append("size=4M" if "efitype=4m" in kept else "size=528K")
         elif size == "cloudinit":
             kept = ["media=cdrom"]
         else:
-            kept.append(f"size={size if size != '0' else '4'}G")
+            kept.append(f"size={'3584M' if source else f'{size}G'}")
         node.state["storages"][storage]["files"].append({"name": name, "vmid": int(vmid)})
         config[key] = ",".join([f"{storage}:{name}", *kept])
         lines.append(f"{key}: successfully created disk '{config[key]}'")
@@ -435,6 +436,20 @@ def _apply(node: Node, vm: dict[str, Any], vmid: str) -> list[str]:
                 value[key] = _with_mac(value[key], vmid)
             vm["config"] |= value
     return lines
+
+
+@on("PUT", f"{_VM}/resize")
+def resize(node: Node, call: Call) -> Any:
+    vm = node.vm(call["vmid"], call["node"])
+
+    def work() -> list[str]:
+        check_lock(vm)
+        vm["config"][call["disk"]] = re.sub(
+            r"size=[^,]+", f"size={call['size']}", vm["config"][call["disk"]]
+        )
+        return []
+
+    return node.task("resize", call["vmid"], call.who, work, call)
 
 
 @on("GET", f"{_VM}/status/current")

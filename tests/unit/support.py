@@ -26,6 +26,7 @@ from hostpci.model.plan import (
     Plan,
     RefreshStep,
     Step,
+    VmCreateStep,
 )
 from hostpci.model.rule import RULE_NAME, RULES_DIRECTORY, rule_path, rule_text
 from hostpci.planner.edits.grub import effective_words
@@ -128,6 +129,8 @@ def _carry_out(host: RecordedHost, step: Step) -> None:
                 _update_grub(host)
         case RefreshStep() | EspEntryStep() | LoaderVariableStep():
             pass
+        case VmCreateStep():
+            pass  # not of this host's files
         case CopyStep():
             host.with_file(step.path, host.data["files"].get(step.source, ""))
         case BindStep():

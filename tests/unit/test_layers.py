@@ -34,7 +34,7 @@ MAY_IMPORT = {
     "diagnose": {"errors", "model", "data", "diagnose"},
     "render": {"errors", "model", "i18n", "diagnose", "render"},
     "guest": {"errors", "model", "checks", "host", "pve", "guest"},
-    "executor": {"", "errors", "model", "host", "executor"},
+    "executor": {"", "errors", "model", "host", "pve", "executor"},
 }
 # files of these packages may not even name these modules of the standard library
 # (guest never touches this machine: it speaks through a GuestShell that it is given)

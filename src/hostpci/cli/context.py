@@ -158,8 +158,9 @@ class Context:
         except OSError:
             boot_id = ""
         return MachineType(
-            files=HostFiles(self.tree), runner=runner, is_live=self.is_live, boot_id=boot_id
-        )
+            files=HostFiles(self.tree), runner=runner, is_live=self.is_live, boot_id=boot_id,
+            pve=self.pve,
+        )  # fmt: skip
 
     def pve(self) -> Pve:
         """Proxmox VE: through --api if that is given, else as root on this node. Asks nothing."""

@@ -30,6 +30,7 @@ from ..model.plan import (
     Plan,
     RefreshStep,
     Step,
+    VmCreateStep,
 )
 from ..model.trial import Trial
 from .bind import bind_to_vfio, driver_of, identity_of, override_of
@@ -37,6 +38,11 @@ from .command import run_command
 from .esp import BootPartitions
 from .espentry import EspEntries, LoaderVariables, temporaries
 from .journal import HOME, KEPT, Journal
+from .vmcreate import create_vm
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ..pve.node import Pve
 
 _SPACE_MARGIN_BYTES = 16 << 20
 
@@ -45,12 +51,21 @@ Announce = Callable[[str, int, int, Step], None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Machine:
-    """What an execution acts on. ``is_live``: sysfs and commands are those of this host."""
+    """What an execution acts on. ``is_live``: sysfs and commands are those of this host.
+
+    ``pve``: gives the Proxmox VE that a run speaks with, asked only if it has to.
+    """
 
     files: HostFiles
     runner: Runner
     is_live: bool
     boot_id: str
+    pve: Callable[[], Pve] | None = None
+
+    def node(self) -> Pve:
+        if self.pve is None:
+            raise EnvironmentFault("pve-not-here")
+        return self.pve()
 
 
 def now() -> str:
@@ -124,6 +139,8 @@ class Executor:
                 return self._set_variable(run, index, step)
             case BindStep():
                 return self._bind(run, index, step)
+            case VmCreateStep():
+                return self._create_vm(run, index, step)
 
     def _write(self, run: Run, index: int, step: FileStep) -> Run:
         earlier = run.intent(index)
@@ -190,6 +207,25 @@ class Executor:
         if found != step.after:
             variables.set(step.name, step.after)
         return self._journal.add(run, Done(step=index))
+
+    def _create_vm(self, run: Run, index: int, step: VmCreateStep) -> Run:
+        earlier = run.intents(index)
+        intent = Intent(
+            step=index, temporary=temporary_name(), boot_id=self._machine.boot_id,
+            created_directories=self._files.missing_directories(step.snippet.rpartition("/")[0])
+            if step.snippet else (),
+        )  # fmt: skip
+        pve = self._machine.node()
+
+        def begin() -> None:
+            nonlocal run
+            run = self._journal.add(run, intent)
+
+        values = create_vm(
+            pve, self._files, step, temporary=intent.temporary,
+            leftover=tuple(each.temporary for each in earlier), begin=begin,
+        )  # fmt: skip
+        return self._journal.add(run, Done(step=index, values=values))
 
     def _copy(self, run: Run, index: int, step: CopyStep) -> Run:
         earlier, found = run.intent(index), self._files.image(step.path)

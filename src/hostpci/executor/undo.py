@@ -25,6 +25,7 @@ from ..model.plan import (
     LoaderVariableStep,
     RefreshStep,
     Step,
+    VmCreateStep,
 )
 from ..model.words import add_words, split_words, take_words
 from .apply import Announce, Machine, encoded, now, put, temporary_name
@@ -34,6 +35,7 @@ from .command import remove_made, run_command
 from .esp import KERNEL_CMDLINE, BootPartitions
 from .espentry import EspEntries, LoaderVariables, temporaries
 from .journal import KEPT, Journal
+from .vmcreate import VmCreateUndo
 
 # Content of a path that is no regular file any more: somebody's link or directory
 _FOREIGN = b"\0not a regular file\0"
@@ -59,6 +61,7 @@ class Undoer:
         self._journal = Journal(machine.files)
         self._skip_changed = skip_changed
         self._announce = announce
+        self._created = VmCreateUndo(machine, self._journal)
 
     def undo(self, history: History) -> tuple[Run, ...]:
         """Undo every run of ``history`` that is not undone. Checks all of them first.
@@ -93,6 +96,8 @@ class Undoer:
                     yield InTheWay(run=run.number, path=step.path)
                 else:
                     holds[step.path] = back.content
+        for number, what in self._created.obstacles(runs):
+            yield InTheWay(run=number, path=what)
 
     def _content(self, path: str) -> bytes | None:
         """Content of a file, None if absent; a link or directory there is somebody's change."""
@@ -138,6 +143,10 @@ class Undoer:
                 return self._undo_variable(run, index, step)
             case BindStep():
                 return self._undo_bind(run, index, step, intent)
+            case VmCreateStep():
+                run = self._created.undo(run, index, step)
+                self._remove_directories(run, index)
+                return run
 
     def _run_again(self, run: Run, index: int) -> Run:
         """The host rewrote the command's files since: let it write them without us in it."""

@@ -47,6 +47,13 @@ class Root:
     def read_bytes(self, path: str) -> bytes:
         raise NotImplementedError
 
+    def read_head(self, path: str, count: int) -> bytes:
+        """The first bytes of a file that may be of any size."""
+        return self.read_bytes(path)[:count]
+
+    def size(self, path: str) -> int:
+        return len(self.read_bytes(path))
+
     def read_text(self, path: str) -> str:
         return self.read_bytes(path).decode("utf-8", "replace")
 
@@ -106,6 +113,13 @@ class TreeRoot(Root):
             if is_odd and os.path.realpath(self.base + path) == os.devnull:
                 return b""
             raise
+
+    def read_head(self, path: str, count: int) -> bytes:
+        with open(self._real(path), "rb", opener=regular_only) as stream:
+            return stream.read(count)
+
+    def size(self, path: str) -> int:
+        return os.stat(self._real(path)).st_size
 
     def list_directory(self, path: str) -> tuple[str, ...]:
         return tuple(sorted(os.listdir(self._real(path))))

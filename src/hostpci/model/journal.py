@@ -65,10 +65,13 @@ class Intent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Done:
+    """``values``: of a virtual machine, what PVE made of what it was asked for."""
+
     KIND: ClassVar[str] = "done"
 
     step: int
     after: tuple[FileImage, ...] = ()
+    values: dict[str, str] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -135,8 +135,35 @@ class BindStep:
     from_driver: str | None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VmCreateStep:
+    """Let PVE make a virtual machine with ``settings``, and its first disk ``disk_gib`` large.
+
+    ``uuid`` is in the settings too: by it, and not by its number, the machine is known as ours.
+    ``snippet``: a file of ours on a storage of the node, which the settings name.
+    """
+
+    KIND: ClassVar[str] = "vm-create"
+
+    code: str
+    node: str
+    vmid: int
+    uuid: str
+    settings: dict[str, str]
+    disk_gib: int
+    snippet: str = ""
+    snippet_text: str = ""
+
+
 Step = (
-    FileStep | CommandStep | CopyStep | RefreshStep | EspEntryStep | LoaderVariableStep | BindStep
+    FileStep
+    | CommandStep
+    | CopyStep
+    | RefreshStep
+    | EspEntryStep
+    | LoaderVariableStep
+    | BindStep
+    | VmCreateStep
 )
 
 

@@ -18,6 +18,7 @@ from ..model.plan import (
     Reboot,
     RefreshStep,
     Step,
+    VmCreateStep,
 )
 from .findings import render_finding
 
@@ -34,6 +35,8 @@ def step_target(step: Step) -> str:
             return " ".join(bootctl_argv(step.name, step.after))
         case BindStep():
             return step.address
+        case VmCreateStep():
+            return f"VM {step.vmid} ({step.node})"
 
 
 def render_plan(plan: Plan, catalog: Catalog) -> Iterator[tuple[str, str]]:
@@ -89,6 +92,16 @@ def diff(step: Step) -> Iterator[str]:
             yield f"~ {step.name}: {step.before or '-'} -> {step.after}"
         case BindStep():
             yield f"~ {step.from_driver or '-'} -> vfio-pci"
+        case VmCreateStep():
+            yield from _new_machine(step)
+
+
+def _new_machine(step: VmCreateStep) -> Iterator[str]:
+    yield from (f"+{key}: {value}" for key, value in step.settings.items())
+    yield f"~ scsi0: {step.disk_gib} GiB"
+    if step.snippet:
+        yield f"+ {step.snippet}"
+        yield from (f"+  {line}" for line in _lines(step.snippet_text))
 
 
 def _lines(text: str | None) -> list[str]:
