@@ -228,6 +228,15 @@ def test_a_token_takes_a_volume_and_no_path(remote: World) -> None:
     assert remote.node.state["vms"] == {}
 
 
+def test_who_does_not_see_others_tasks_destroys_nothing(remote: World) -> None:
+    remote.apply(remote.plan(image="local:import/noble.qcow2"))
+    remote.node.state["acl"] = [{"path": "/", "who": "ops@pve", "role": "PVEVMAdmin"}]
+    with pytest.raises(ConflictError) as caught:
+        remote.undo()
+    assert caught.value.params["path"] == "VM 100 (whether it was started cannot be seen)"
+    assert "100" in remote.node.state["vms"]
+
+
 # undo: only what nobody has made their own
 
 

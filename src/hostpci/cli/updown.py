@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from ..errors import EnvironmentFault, ToolError
-from ..executor.up import read_records
 from ..model.guests import GuestKind
 from ..model.up import UpRecord
 from .context import Context
@@ -16,6 +15,8 @@ def started_machines(context: Context) -> tuple[UpRecord, ...]:
     """Those that still run with the slot. Machines that ran before ``up`` came are not ours."""
     if not context.is_live:
         return ()
+    from ..executor.up import read_records  # loads what writes: not for a dry run of a tree
+
     try:
         records = [each for each in read_records(context.root()) if each.has_started]
     except ToolError as error:

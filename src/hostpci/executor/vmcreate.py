@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from datetime import datetime
 
 from ..errors import BusyError, ConflictError, EnvironmentFault
 from ..host.files import HostFiles
-from ..model.journal import FileImage, Intent, Run, StepUndone, UndoIntent
+from ..model.journal import FileImage, Run, StepUndone, UndoIntent
 from ..model.plan import VmCreateStep
 from ..pve.node import Pve, TaskEnd
 from .journal import Journal
@@ -165,14 +164,13 @@ class VmCreateUndo:
                 is_open = run.intent(index) is not None and not run.is_step_undone(index)
                 if isinstance(step, VmCreateStep) and is_open:
                     pve = self._machine.node()
-                    why = self._in_the_way(pve, run, index, Found(pve, step))
+                    why = self._in_the_way(pve, run, index, step)
                     yield from ((run.number, f"VM {step.vmid} ({each})") for each in why)
 
     def undo(self, run: Run, index: int, step: VmCreateStep) -> Run:
         """A machine that is in the way stays, and so does the file that it cannot start without."""
         pve = self._machine.node()
-        found = Found(pve, step)
-        why = self._in_the_way(pve, run, index, found)
+        found, why = Found(pve, step), self._in_the_way(pve, run, index, step)
         if why:
             kept = tuple(f"VM {step.vmid} ({each})" for each in why)
             return self._journal.add(run, StepUndone(step=index, kept=kept))
@@ -196,16 +194,18 @@ class VmCreateUndo:
         files.remove(step.snippet)
         return ()
 
-    def _in_the_way(self, pve: Pve, run: Run, index: int, found: Found) -> tuple[str, ...]:
+    def _in_the_way(self, pve: Pve, run: Run, index: int, step: VmCreateStep) -> tuple[str, ...]:
         """Reasons why it may not be destroyed. One of somebody else's is not looked at further."""
+        found = Found(pve, step)
         if not found.is_ours:
             return ()
         if found.lock:
             return (f"lock: {found.lock}",)
         if found.is_running:
             return ("running",)
-        if _was_started(pve, run, index, found):
-            return ("started since",)
+        used = _may_be_used(pve, step, found)
+        if used:
+            return (used,)
         done = run.done(index)
         made = (done.values or {}) if done else found.values
         changed = [
@@ -214,15 +214,25 @@ class VmCreateUndo:
         return (f"changed: {', '.join(sorted(changed))}",) if changed else ()
 
 
-def _was_started(pve: Pve, run: Run, index: int, found: Found) -> bool:
-    """By anybody, as PVE's own list of tasks says."""
-    step = run.begin.plan.steps[index]
-    intent = run.intent(index)
-    if not isinstance(step, VmCreateStep) or not isinstance(intent, Intent):
-        return False
-    since_s = int(datetime.fromisoformat(run.begin.started).timestamp())
+def _may_be_used(pve: Pve, step: VmCreateStep, found: Found) -> str:
+    """Why its disk may hold something by now, empty if it cannot: nobody has ever started it.
+
+    PVE lists tasks of others only for who has Sys.Audit [pve-manager PVE/API2/Tasks.pm]; the time
+    is the node's own, not that of whoever asks.
+    """
+    made = re.search(r"ctime=(\d+)", found.values.get("meta", ""))
+    if made is None or not _sees_all_tasks(pve, found.node):
+        return "whether it was started cannot be seen"
     tasks = pve.call(
         "get", f"/nodes/{found.node}/tasks",
-        {"vmid": step.vmid, "since": since_s, "typefilter": "qmstart", "source": "all"},
+        {"vmid": step.vmid, "since": int(made[1]), "typefilter": "qmstart", "source": "all"},
     )  # fmt: skip
-    return bool(tasks)
+    return "started since" if tasks else ""
+
+
+def _sees_all_tasks(pve: Pve, node: str) -> bool:
+    if pve.is_local_root:
+        return True
+    path = f"/nodes/{node}"
+    granted = pve.call("get", "/access/permissions", {"path": path})
+    return bool(granted.get(path, {}).get("Sys.Audit"))
