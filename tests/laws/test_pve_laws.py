@@ -93,8 +93,11 @@ options = st.fixed_dictionaries(
         "vga": st.sampled_from(["none", "std,memory=32", "type=virtio"]),
         "net31": st.sampled_from(["virtio=BC:24:11:00:00:01,bridge=vmbr0", "model=e1000"]),
         "args": printable.map(str.strip).filter(bool),
-        # PVE writes a percent sign as it is and reads it as the begin of a code
-        "description": printable.map(lambda text: text.replace("%", "")).filter(bool),
+        # PVE writes a percent sign as it is and reads it as the begin of a code, and to Perl a lone
+        # 0 is no description
+        "description": printable.map(lambda text: text.replace("%", "")).filter(
+            lambda text: text not in ("", "0")
+        ),
     },
 )
 snapshot_names = names.filter(lambda name: name.lower() != "pending")
