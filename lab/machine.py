@@ -174,7 +174,7 @@ class Machine:
         except ScenarioFailedError as error:
             # A host that stopped in its boot loader has said nothing on the serial port.
             if self.is_alive():
-                self._say_to_monitor(f"screendump {self.run_dir / 'screen.ppm'}")
+                self.monitor(f"screendump {self.run_dir / 'screen.ppm'}")
             error.hint = self.diagnosis()
             raise
 
@@ -189,21 +189,24 @@ class Machine:
 
     def reset(self) -> None:
         """Press the reset button: the host starts anew, its memory is lost."""
-        self._say_to_monitor("system_reset")
+        self.monitor("system_reset")
 
-    def _say_to_monitor(self, command: str) -> None:
+    def monitor(self, command: str) -> str:
+        """Give QEMU's monitor a command; what it says to that."""
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as monitor:
             monitor.settimeout(_MONITOR_TIMEOUT_S)
             monitor.connect(str(self._sockets / "monitor"))
             self._read_prompt(monitor)
             monitor.sendall(f"{command}\n".encode())
-            self._read_prompt(monitor)
+            # The monitor echoes what is typed, letter by letter, in a line of its own.
+            return self._read_prompt(monitor).partition("\n")[2].rpartition("\n")[0].strip()
 
     @staticmethod
-    def _read_prompt(monitor: socket.socket) -> None:
+    def _read_prompt(monitor: socket.socket) -> str:
         answer = b""
         while not answer.rstrip().endswith(b"(qemu)"):
             answer += monitor.recv(4096)
+        return answer.decode(errors="replace")
 
     def wait_console(self, text: str, *, timeout_s: float) -> None:
         """Wait until the serial console has said something."""

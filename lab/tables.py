@@ -33,6 +33,18 @@ class Bar:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Rom:
+    """An option ROM: how large its window is, and the bytes in it, zeros behind them.
+
+    One that is not readable has a window, and answers nothing there.
+    """
+
+    size_bytes: int
+    content: bytes = b""
+    is_readable: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
 class Function:
     """One PCI function of a card."""
 
@@ -47,6 +59,7 @@ class Function:
     resets: tuple[str, ...]
     bars: tuple[Bar, ...]
     faults: tuple[str, ...] = ()
+    rom: Rom | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,6 +120,13 @@ def _bar(row: Mapping[str, Any]) -> Bar:
     )
 
 
+def _rom(row: Mapping[str, Any] | None) -> Rom | None:
+    if row is None:
+        return None
+    content = bytes.fromhex(row.get("content", ""))
+    return Rom(size_bytes=int(row["size"]), content=content, is_readable=row.get("readable", True))
+
+
 def _pair(text: str) -> tuple[int, int]:
     left, right = text.split(":")
     return int(left, 16), int(right, 16)
@@ -127,7 +147,19 @@ def _function(row: Mapping[str, Any]) -> Function:
         resets=tuple(row["resets"]),
         bars=tuple(_bar(each) for each in row["bars"]),
         faults=tuple(row.get("faults", ())),
+        rom=_rom(row.get("rom")),
     )
+
+
+def _functions(row: Mapping[str, Any], table: Mapping[str, Any]) -> tuple[Function, ...]:
+    """A card's own, or those of the card that it is like, with what its row changes in them."""
+    if "like" not in row:
+        return tuple(_function(each) for each in row["function"])
+    changes = row["change"]
+    rows = table[row["like"]]["function"]
+    if unknown := changes.keys() - {str(each["number"]) for each in rows}:
+        raise UsageError(f"cards.toml: {row['like']} has no function {', '.join(unknown)}")
+    return tuple(_function({**each, **changes.get(str(each["number"]), {})}) for each in rows)
 
 
 def cards(path: Path = _FOLDER / "cards.toml") -> dict[str, Card]:
@@ -137,7 +169,7 @@ def cards(path: Path = _FOLDER / "cards.toml") -> dict[str, Card]:
         name: Card(
             name=name,
             description=row["description"],
-            functions=tuple(_function(each) for each in row["function"]),
+            functions=_functions(row, table),
         )
         for name, row in table.items()
     }

@@ -15,13 +15,13 @@ from lab.cards.protocol import MalformedError
 from lab.tables import Bar, Function
 
 CONFIG_BYTES = 4096
-CONFIG_REGION = 7
+ROM_REGION, CONFIG_REGION = 6, 7
 REGION_COUNT = 9
 IRQ_COUNT = 5
 _IRQ_INTX, _IRQ_MSI = 0, 1
 
 _COMMAND, _STATUS, _CAPABILITY_LIST = 0x04, 0x06, 0x34
-_FIRST_BAR = 0x10
+_FIRST_BAR, _ROM_BAR = 0x10, 0x30
 # Where NVIDIA's cards have them.
 _CAPABILITY_AT = {"pm": 0x60, "msi": 0x68, "pcie": 0x78}
 _PMCSR = _CAPABILITY_AT["pm"] + 4
@@ -33,6 +33,11 @@ _D3HOT = 3
 # A row's fault: the function does not come back from its own reset, as cards with the "reset
 # bug" do not; it reads as all ones, like anything that does not answer, until the power is cut.
 _SILENT_AFTER_FLR = "silent-after-flr"
+# The same after a reset of its bus. QEMU also sends that one to every device when it starts.
+_SILENT_AFTER_BUS_RESET = "silent-after-bus-reset"
+# It never wakes up again once it was put to sleep.
+_SILENT_IN_D3 = "silent-in-d3"
+FAULTS = frozenset({_SILENT_AFTER_FLR, _SILENT_AFTER_BUS_RESET, _SILENT_IN_D3})
 
 _PAGE_BYTES = 4096
 # A driver touches a few pages of a BAR; a client that touches more gets plain lost writes.
@@ -57,6 +62,9 @@ class ConfigSpace:
         self._describe_header(function)
         for bar in function.bars:
             self._describe_bar(bar)
+        if function.rom:
+            # Bit 0 lets the ROM answer (section 7.5.1.2.4).
+            self._set("<I", _ROM_BAR, 0, writable=~(function.rom.size_bytes - 1) & 0xFFFFFFFF | 1)
         self._describe_capabilities(function)
         self.data = bytearray(self._initial)
 
@@ -137,6 +145,11 @@ class ConfigSpace:
         """Back to the state at power on."""
         self.data[:] = self._initial
 
+    @property
+    def is_untouched(self) -> bool:
+        """Whether nothing was set since power on."""
+        return self.data == self._initial
+
     def word(self, offset: int) -> int:
         """A 16-bit register."""
         value: int = struct.unpack_from("<H", self.data, offset)[0]
@@ -200,6 +213,9 @@ class Device:
         """The size of a region; 0 where there is none."""
         if index == CONFIG_REGION:
             return CONFIG_BYTES
+        rom = self.function.rom
+        if index == ROM_REGION:
+            return rom.size_bytes if rom and rom.is_readable else 0
         bar = self._bars.get(index)
         return bar.size_bytes if bar else 0
 
@@ -216,6 +232,9 @@ class Device:
             return b"\xff" * size_bytes
         if region == CONFIG_REGION:
             return bytes(self._config.data[offset : offset + size_bytes])
+        if region == ROM_REGION and self.function.rom:
+            content = self.function.rom.content[offset : offset + size_bytes]
+            return content.ljust(size_bytes, b"\0")
         return self._bars[region].read(offset, size_bytes)
 
     def write(self, region: int, offset: int, data: bytes) -> None:
@@ -225,16 +244,23 @@ class Device:
             return
         if region == CONFIG_REGION:
             self._write_config(offset, data)
-        else:
+        elif region != ROM_REGION:
             self._bars[region].write(offset, data)
 
     def reset(self, event: Event = Event.RESET) -> None:
         """Clear all state, and say so."""
+        self._is_silent = self._does_not_survive(event)
         self._config.reset()
         for bar in self._bars.values():
             bar.reset()
-        self._is_silent = event is Event.FLR and _SILENT_AFTER_FLR in self.function.faults
         self._report(event)
+
+    def _does_not_survive(self, event: Event) -> bool:
+        faults = self.function.faults
+        if event is Event.RESET:
+            # The one at power on finds a function that nobody has set up.
+            return _SILENT_AFTER_BUS_RESET in faults and not self._config.is_untouched
+        return event is Event.FLR and _SILENT_AFTER_FLR in faults
 
     def _check(self, region: int, offset: int, size_bytes: int) -> None:
         # A region that does not exist takes nothing, not even an access of no bytes.
@@ -252,6 +278,8 @@ class Device:
             self.reset(Event.FLR)
         elif self._leaves_d3hot(state_before):
             self.reset(Event.PM_RESET)
+        elif _SILENT_IN_D3 in self.function.faults and self._config.word(_PMCSR) & 3 == _D3HOT:
+            self._is_silent = True
 
     def _asks_for_flr(self, offset: int, data: bytes) -> bool:
         at = _DEVCTL + 1 - offset

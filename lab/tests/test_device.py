@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lab import tables
-from lab.cards.device import CONFIG_BYTES, CONFIG_REGION, Device, Event
+from lab.cards.device import CONFIG_BYTES, CONFIG_REGION, ROM_REGION, Device, Event
 from lab.cards.protocol import MalformedError
 from lab.tables import Bar, Function
 
@@ -153,3 +153,50 @@ def test_a_controller_in_reset_forgets_its_registers() -> None:
     under_test.write(0, 0x08, b"\0\0\0\0")
     assert under_test.read(0, 0x0E, 2) == b"\0\0"
     assert events == []
+
+
+BUS_RESET_BUG = "rtx4060-bus-reset-bug"
+
+
+def test_a_function_that_dies_of_a_bus_reset_survives_the_power_being_switched_on() -> None:
+    under_test, _ = device(tables.card(BUS_RESET_BUG).functions[0])
+    under_test.reset()
+    assert config(under_test, 0x00, "<I") == 0x288210DE
+    under_test.write(CONFIG_REGION, 0x04, b"\x07\x00")
+    under_test.reset()
+    assert config(under_test, 0x00, "<I") == 0xFFFFFFFF
+    under_test.reset()
+    assert config(under_test, 0x00, "<I") == 0x288210DE
+
+
+def test_a_function_that_never_wakes_up_is_silent_from_d3_on() -> None:
+    under_test, _ = device(tables.card("rtx4060-sleeper").functions[0])
+    under_test.write(CONFIG_REGION, 0x64, b"\x00\x00")
+    assert config(under_test, 0x00, "<I") == 0x288210DE
+    under_test.write(CONFIG_REGION, 0x64, b"\x03\x00")
+    under_test.write(CONFIG_REGION, 0x64, b"\x00\x00")
+    assert config(under_test, 0x00, "<I") == 0xFFFFFFFF
+
+
+def test_an_option_rom_has_a_window_and_its_content() -> None:
+    under_test, _ = device(tables.card("rtx4060-broken-rom").functions[0])
+    under_test.write(CONFIG_REGION, 0x30, b"\xfe\xff\xff\xff")
+    assert config(under_test, 0x30, "<I") == 0xFFFE0000
+    assert under_test.read(ROM_REGION, 0, 6) == b"NVGI\0\0"
+    under_test.write(ROM_REGION, 0, b"\x55\xaa")
+    assert under_test.read(ROM_REGION, 0, 2) == b"NV"
+
+
+def test_an_unreadable_option_rom_has_a_window_only() -> None:
+    under_test, _ = device(tables.card("rtx4060-silent-rom").functions[0])
+    under_test.write(CONFIG_REGION, 0x30, b"\xfe\xff\xff\xff")
+    assert config(under_test, 0x30, "<I") == 0xFFFE0000
+    assert under_test.region_size_bytes(ROM_REGION) == 0
+    with pytest.raises(MalformedError):
+        under_test.read(ROM_REGION, 0, 2)
+
+
+def test_a_card_without_a_rom_has_no_window() -> None:
+    under_test, _ = device(make())
+    under_test.write(CONFIG_REGION, 0x30, ALL_ONES)
+    assert config(under_test, 0x30, "<I") == 0

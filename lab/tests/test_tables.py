@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
 from lab import kernel_log, rootdiff, tables
+from lab.cards.device import FAULTS
 from lab.errors import UsageError
 from lab.machine import Boot, qemu_arguments
 from lab.scenario import scenarios
@@ -96,3 +98,27 @@ def test_boot_changes_cover_the_tools_own_journal_and_nothing_beside_it() -> Non
 
 def test_every_allowed_kernel_message_has_a_reason() -> None:
     assert all(row.reason and row.pattern for row in kernel_log.allowed_messages())
+
+
+def test_a_card_like_another_differs_in_what_its_row_changes() -> None:
+    whole, broken = tables.card("rtx4060"), tables.card("rtx4060-reset-bug")
+    assert broken.functions[0] == replace(whole.functions[0], faults=("silent-after-flr",))
+    assert broken.functions[1:] == whole.functions[1:]
+
+
+def test_a_change_of_a_function_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    table = tmp_path / "cards.toml"
+    text = Path(tables.__file__).with_name("cards.toml").read_text(encoding="utf-8")
+    table.write_text(f'{text}\n[odd]\ndescription = ""\nlike = "rtx4060"\nchange.7 = {{}}\n')
+    with pytest.raises(UsageError, match="no function 7"):
+        tables.cards(table)
+
+
+def test_every_fault_of_a_card_is_one_that_a_device_has() -> None:
+    named = {
+        fault
+        for card in tables.cards().values()
+        for function in card.functions
+        for fault in function.faults
+    }
+    assert named == FAULTS
