@@ -208,8 +208,10 @@ def twins_taken_by_id(case: Case) -> Answer:
         if each.ids:
             by_ids.setdefault(each.ids, []).append(each)
     for ids, twins in by_ids.items():
-        taken = ids in case.ids or all(each.driver == VFIO for each in twins)
-        if taken and len({each.slot for each in twins}) > 1:
+        # Each of them given away by its address is what their owner wants
+        is_unasked = not all(is_passed(case, each.address) for each in twins)
+        taken = is_unasked and all(each.driver == VFIO for each in twins)
+        if (taken or ids in case.ids) and len({each.slot for each in twins}) > 1:
             return _answer(twins)
     return UNKNOWN
 

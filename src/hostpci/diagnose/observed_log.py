@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from .case import UNKNOWN, Answer, Case, fails, holds, seen_if
 from .devices import is_apu, is_blackwell, is_of_amd_reset_family
-from .lines import Line, device_in, devices_in, kernel_seconds
+from .lines import ADDRESS, Line, device_in, devices_in, full_address, kernel_seconds
 from .observations import answer, observes
 from .scan import Hit
 
@@ -20,6 +20,11 @@ _LARGE_BAR = 1 << 26
 _DMA_MAP = re.compile(r"dma_map ?\([^,]*, 0x(?P<address>[0-9a-f]+), 0x(?P<size>[0-9a-f]+)")
 _HIGH = 1 << 36
 _ID = re.compile(r"\b(?P<vendor>1002|10de|8086):(?P<device>[0-9a-f]{4})\b")
+# drivers/pci/probe.c pci_setup_device: a bridge would be of type 01, and a failed reset that names
+# one is about what hangs below it
+_ENUMERATED = re.compile(
+    rf"pci (?P<address>{ADDRESS}): \[(?P<ids>[0-9a-f]{{4}}:[0-9a-f]{{4}})\] type 00"
+)
 _FAILED_RESETS = (
     "reset-flr-not-ready",
     "reset-bus-not-ready",
@@ -178,9 +183,7 @@ def _with_id(case: Case, is_wanted: Callable[[str, int], bool]) -> tuple[Line, .
 
 @observes("device-of-amd-reset-family")
 def device_of_amd_reset_family(case: Case) -> Answer:
-    by_id = _with_id(
-        case, lambda vendor, device: vendor == "1002" and is_of_amd_reset_family(device)
-    )
+    by_id = _with_id(case, _is_of_amd_reset_family)
     named = [line for line in case.lines_of("vendor-reset-loaded") if "AMD_" in line.text]
     return seen_if((*by_id[:1], *named[:1]))
 
@@ -192,17 +195,47 @@ def device_is_amd_apu(case: Case) -> Answer:
 
 @observes("device-is-blackwell")
 def device_is_blackwell(case: Case) -> Answer:
-    by_id = _with_id(case, lambda vendor, device: vendor == "10de" and is_blackwell(device))
+    by_id = _with_id(case, _is_blackwell)
     return seen_if((*by_id[:1], *case.lines_of("blackwell-named")[:1]))
 
 
-def _failed_resets(case: Case) -> tuple[Hit, ...]:
-    return case.marked(*_FAILED_RESETS)
+def _failed_resets(case: Case, is_wanted: Callable[[str, int], bool]) -> tuple[Hit, ...]:
+    """Failures of such a device; where nobody said what the failed one is, all of them."""
+    ids = _ids_by_address(case)
+    hits = case.marked(*_FAILED_RESETS)
+    known = {hit.order: ids.get(device_in(hit.line.text), "") for hit in hits}
+    if not any(known.values()):
+        return hits
+
+    def is_of_family(hit: Hit) -> bool:
+        vendor, _, device = known[hit.order].partition(":")
+        return bool(vendor) and is_wanted(vendor, int(device, 16))
+
+    return tuple(filter(is_of_family, hits))
+
+
+def _ids_by_address(case: Case) -> dict[str, str]:
+    found = {each.address: each.ids for each in case.listed if each.ids and not each.is_bridge}
+    for line in case.lines:
+        match = _ENUMERATED.search(line.text) if "] type 00" in line.text else None
+        if match:
+            found.setdefault(full_address(match["address"]), match["ids"])
+    return found
+
+
+def _is_blackwell(vendor: str, device: int) -> bool:
+    return vendor == "10de" and is_blackwell(device)
+
+
+def _is_of_amd_reset_family(vendor: str, device: int) -> bool:
+    return vendor == "1002" and is_of_amd_reset_family(device)
 
 
 @observes("amd-family-and-failed-reset")
 def amd_family_and_failed_reset(case: Case) -> Answer:
-    failed = _failed_resets(case) or case.marked("lockup-seen", "reset-restore-bars")
+    failed = _failed_resets(case, _is_of_amd_reset_family) or case.marked(
+        "lockup-seen", "reset-restore-bars"
+    )
     if not failed or not answer(case, "device-of-amd-reset-family"):
         return UNKNOWN
     return holds(hit.line for hit in failed[:2])
@@ -210,7 +243,7 @@ def amd_family_and_failed_reset(case: Case) -> Answer:
 
 @observes("blackwell-and-failed-reset")
 def blackwell_and_failed_reset(case: Case) -> Answer:
-    failed = _failed_resets(case) or case.marked("lockup-seen")
+    failed = _failed_resets(case, _is_blackwell) or case.marked("lockup-seen")
     if not failed or not answer(case, "device-is-blackwell"):
         return UNKNOWN
     return holds(hit.line for hit in failed[:2])

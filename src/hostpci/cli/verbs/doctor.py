@@ -5,6 +5,7 @@ from __future__ import annotations
 from ...diagnose.engine import judge
 from ...diagnose.knowledge import load
 from ...diagnose.lines import messages
+from ...diagnose.portrait import portrait
 from ...diagnose.scan import Scan
 from ...errors import Exit, UsageError
 from ...model.codec import encode
@@ -49,6 +50,6 @@ def _diagnose(context: Context) -> tuple[tuple[Diagnosis, ...], int]:
 
     facts = context.facts_without_claims() if args.root else context.facts()
     scan = Scan(load(), is_part=True)
-    for log in read_logs(Look(context.root()), context.runner()):
+    for log in (*read_logs(Look(context.root()), context.runner()), *portrait(facts)):
         scan.feed(messages(log.lines, source=log.source))
     return judge(scan, facts), scan.total

@@ -1,0 +1,90 @@
+"""A host without a word in its logs is diagnosed by what it is."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from hostpci.diagnose.engine import judge
+from hostpci.diagnose.knowledge import load
+from hostpci.diagnose.lines import messages
+from hostpci.diagnose.portrait import portrait
+from hostpci.diagnose.scan import Scan
+from hostpci.model.claim import Claim, Claims
+from hostpci.model.diagnosis import Diagnosis, Severity
+from hostpci.model.facts import Facts
+from hostpci.model.pci import VFIO
+
+from .. import recorded_hosts
+
+
+def _facts(name: str) -> Facts:
+    return recorded_hosts.BuiltHost(recorded_hosts.describe(name)).facts()
+
+
+def _diagnose(facts: Facts, lines: tuple[str, ...] = ()) -> tuple[Diagnosis, ...]:
+    scan = Scan(load(), is_part=True)
+    scan.feed(messages(lines))
+    for log in portrait(facts):
+        scan.feed(messages(log.lines, source=log.source))
+    return judge(scan, facts)
+
+
+@pytest.mark.parametrize(
+    ("name", "code"),
+    [
+        ("twins-caught-by-ids", "identical-gpus"),
+        ("guide-by-hand-systemd-boot", "vfio-ids-incomplete"),
+        ("claimed-card-moved", "pci-address-renumbered"),
+    ],
+)
+def test_what_is_wrong_with_a_silent_host_comes_first(name: str, code: str) -> None:
+    found = _diagnose(_facts(name))
+    assert found[0].code == code
+    assert found[0].sightings or found[0].devices
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["claimed-and-bound", "guide-by-hand-second-card", "twins-rx580", "renoir-shared-group",
+     "nvidia-on-host-ollama", "plx-eight-2080ti", "pve92-kernel70-rtx5090", "egpu-thunderbolt"],
+)  # fmt: skip
+def test_a_host_on_which_nothing_is_wrong_is_left_in_peace(name: str) -> None:
+    assert [
+        each.code for each in _diagnose(_facts(name)) if each.severity is not Severity.INFO
+    ] == []
+
+
+def test_twins_that_are_both_claimed_were_not_captured() -> None:
+    facts = _facts("twins-rx580")
+    taken = [
+        replace(each, driver=VFIO) if each.is_display else each
+        for each in facts.inventory.functions
+    ]
+    facts = replace(facts, inventory=replace(facts.inventory, functions=tuple(taken)))
+    assert "identical-gpus" in {each.code for each in _diagnose(facts)}
+    slots = dict.fromkeys(each.slot for each in taken if each.is_display)
+    claims = Claims(text="", claims=tuple(Claim(slot=slot, functions=()) for slot in slots))
+    assert "identical-gpus" not in {each.code for each in _diagnose(replace(facts, claims=claims))}
+
+
+STUCK = "vfio-pci 0000:02:00.0: Unable to change power state from D3hot to D0, device inaccessible"
+KINDS = (
+    "pci 0000:02:00.0: [10de:2882] type 00 class 0x030000",
+    "pci 0000:07:00.0: [10de:2d04] type 00 class 0x030000",
+    "nouveau 0000:07:00.0: unknown chipset (1b6000a1)",
+)
+
+
+LINK = "pcieport 0000:00:09.0: Data Link Layer Link Active not set in 1000 msec"
+
+
+@pytest.mark.parametrize("also", [(), (LINK,)])
+def test_a_fault_of_a_family_is_not_laid_at_another_cards_door(also: tuple[str, ...]) -> None:
+    scan = Scan(load())
+    scan.feed(messages((*KINDS, STUCK, *also)))
+    assert judge(scan)[0].code == "power-stuck-d3"
+    scan = Scan(load())
+    scan.feed(messages((*KINDS, STUCK.replace("02:00", "07:00"))))
+    assert judge(scan)[0].code == "reset-nvidia-blackwell-nouveau"
