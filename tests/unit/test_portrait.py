@@ -88,3 +88,19 @@ def test_a_fault_of_a_family_is_not_laid_at_another_cards_door(also: tuple[str, 
     scan = Scan(load())
     scan.feed(messages((*KINDS, STUCK.replace("02:00", "07:00"))))
     assert judge(scan)[0].code == "reset-nvidia-blackwell-nouveau"
+
+
+@pytest.mark.parametrize("source", ["", "journalctl --boot=0"])
+def test_a_consequence_is_behind_its_cause_in_a_file_and_in_a_journal(source: str) -> None:
+    fatal = "pcieport 0000:00:0f.0: AER: device recovery failed"
+    scan = Scan(load(), is_part=True)
+    scan.feed(messages((fatal, STUCK), source=source))
+    found = {each.code: each for each in judge(scan)}
+    assert found["power-stuck-d3"].explained_by == "aer-fatal"
+
+
+def test_what_another_boot_said_is_no_consequence() -> None:
+    scan = Scan(load(), is_part=True)
+    scan.feed(messages(("pcieport 0000:00:0f.0: AER: device recovery failed",), source="this boot"))
+    scan.feed(messages(("a line", STUCK), source="the boot before"))
+    assert not {each.explained_by for each in judge(scan)} - {"", "power-stuck-d3"}

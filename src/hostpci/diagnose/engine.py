@@ -25,7 +25,13 @@ OBSERVERS = (observed_devices, observed_facts, observed_log, observed_settings, 
 class _Weighed:
     fault: Fault
     diagnosis: Diagnosis
-    first: int
+    firsts: dict[str, int]
+
+    def is_later_than(self, cause: _Weighed) -> bool:
+        """Whether some log has it below the cause; what facts show was there before any line."""
+        return (not cause.firsts and bool(self.firsts)) or any(
+            self.firsts.get(source, 0) > line for source, line in cause.firsts.items()
+        )
 
 
 def diagnose(lines: Iterable[str], facts: Facts | None = None) -> tuple[Diagnosis, ...]:
@@ -66,8 +72,10 @@ def _weigh(fault: Fault, case: Case) -> _Weighed | None:
         devices=_devices(hits, raised), sightings=sightings,
         evidence=tuple(_evidence(fault, case)),
     )  # fmt: skip
-    first = min((each.line for each in sightings if not each.source), default=0)
-    return _Weighed(fault=fault, diagnosis=diagnosis, first=first)
+    firsts: dict[str, int] = {}
+    for each in sightings:
+        firsts.setdefault(each.source, each.line)
+    return _Weighed(fault=fault, diagnosis=diagnosis, firsts=firsts)
 
 
 def _counts(hits: Hits, case: Case) -> bool:
@@ -130,7 +138,7 @@ def _explained(weighed: list[_Weighed]) -> list[Diagnosis]:
             continue
         later = [
             code for code in cause.fault.explains_later
-            if code in by_code and by_code[code].first > cause.first
+            if code in by_code and by_code[code].is_later_than(cause)
         ]  # fmt: skip
         for code in (*cause.fault.explains, *later):
             effect = found.get(code)

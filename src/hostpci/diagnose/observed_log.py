@@ -241,9 +241,15 @@ def amd_family_and_failed_reset(case: Case) -> Answer:
     return holds(hit.line for hit in failed[:2])
 
 
+def _lockups_of_a_start(case: Case) -> tuple[Hit, ...]:
+    """Any host can stall; in a whole journal it is about a card only if a machine was started."""
+    is_about_a_card = case.is_excerpt or answer(case, "vm-start-seen")
+    return case.marked("lockup-seen") if is_about_a_card else ()
+
+
 @observes("blackwell-and-failed-reset")
 def blackwell_and_failed_reset(case: Case) -> Answer:
-    failed = _failed_resets(case, _is_blackwell) or case.marked("lockup-seen")
+    failed = _failed_resets(case, _is_blackwell) or _lockups_of_a_start(case)
     if not failed or not answer(case, "device-is-blackwell"):
         return UNKNOWN
     return holds(hit.line for hit in failed[:2])
