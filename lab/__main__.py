@@ -43,7 +43,9 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument(
         "--cuts", type=int, default=10, help="power-cut: how many on each host (default 10)"
     )
-    one.add_argument("--output", metavar="FILE", help="record: where to put the recording")
+    one.add_argument(
+        "--output", metavar="PATH", help="record, broken-hardware: where to put what they recorded"
+    )
     one.add_argument("--seed", type=int, help="power-cut: repeat the random choices of a run")
     one = commands.add_parser("nightly", help="run every scenario, with many power cuts")
     one.add_argument("--list", action="store_true", help="only print what it consists of")
