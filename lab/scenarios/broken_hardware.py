@@ -96,7 +96,9 @@ def _inject(lab: Lab, host: Guest, injection: Injection) -> _Answer:
         if injection.script:
             host.shell(injection.script, timeout_s=400)
         for command in injection.monitor:
-            host.machine.monitor(command)
+            said = host.machine.monitor(command)
+            if not said.startswith("OK"):
+                raise ScenarioFailedError(f"QEMU does not {command}: {said}")
             time.sleep(0.2)
         time.sleep(injection.settle_s)
     log = lab.folder("log") / f"{injection.name}.log"
