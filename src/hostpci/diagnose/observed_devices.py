@@ -90,7 +90,8 @@ def another_driver_is_vfio(case: Case) -> Answer:
 
 @observes("nouveau-in-guest")
 def nouveau_in_guest(case: Case) -> Answer:
-    if not answer(case, "log-of-guest"):
+    asked_nvidia = case.lines_of("guest-nvidia-module-missing", "guest-nvidia-no-devices")
+    if not answer(case, "log-of-guest") and not asked_nvidia:
         return UNKNOWN
     return _answer(each for each in displays(case) if each.driver == "nouveau")
 
@@ -105,8 +106,9 @@ def gpu_in_guest_without_driver(case: Case) -> Answer:
 
 def _held_companions(case: Case, *, usb: bool) -> Iterator[Listed]:
     for display in displays(case):
-        if not (display.driver == VFIO or is_meant(case, display)):
-            continue
+        is_with_vfio = display.driver == VFIO
+        if not (is_with_vfio or (display.driver is None and is_meant(case, display))):
+            continue  # a driver of the host has the graphics too: that is the matter then
         for each in companions(case, display):
             of_kind = each.is_usb or each.class_code == "0c80" if usb else each.is_audio
             if of_kind and is_same_vendor(display, each) and each.driver not in (None, VFIO):
