@@ -15,7 +15,9 @@ from hostpci.diagnose.lines import messages, shown
 from hostpci.diagnose.literal import alternatives, literal_of
 from hostpci.diagnose.observations import IN_FACTS, IN_LOG
 from hostpci.diagnose.scan import Scan
+from hostpci.i18n import Catalog, all_texts
 from hostpci.model.diagnosis import Severity
+from hostpci.render.diagnoses import render_diagnoses
 
 FAULTS = tuple(load().faults.values())
 MARKS = {each.code for each in load().marks}
@@ -43,6 +45,21 @@ def test_its_texts_are_whole_in_each_language(fault: Fault, language: str) -> No
     assert all((texts.title, texts.cause, texts.fix, texts.cost, *texts.fix))
     is_chinese = re.search(r"[\u4e00-\u9fff]", texts.title + texts.cause) is not None
     assert is_chinese == (language == "zh")
+
+
+@pytest.mark.parametrize("language", ["en", "zh_CN"])
+def test_every_piece_of_evidence_has_its_words(language: str) -> None:
+    catalog = Catalog(language)
+    named = {
+        name
+        for fault in FAULTS
+        for name in (*fault.raised_by, *fault.confirms, *fault.doubts, *fault.excludes)
+    }
+    texts = {key for key in all_texts(language) if key.startswith("evidence.")}
+    assert {f"evidence.{name}" for name in named} == texts - {"evidence.holds", "evidence.fails"}
+    found = diagnose([RMRR, EPERM])
+    shown = "\n".join(line for line, _ in render_diagnoses(found, 2, load(), catalog))
+    assert f"+ {catalog.text('evidence.rmrr-refused')}  [vfio-pci 0000:01:00.0: DMAR" in shown
 
 
 def test_every_literal_is_in_what_its_pattern_matches() -> None:

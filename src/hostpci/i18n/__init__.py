@@ -22,6 +22,7 @@ AREAS = (
     "up",
     "capture",
     "doctor",
+    "evidence",
     "start",
 )
 

@@ -74,10 +74,11 @@ def _advice(fault: Fault, found: Diagnosis | None, catalog: Catalog) -> Iterator
 
 
 def _evidence(evidence: Evidence, catalog: Catalog) -> str:
-    """Said in the words of the observation; a line that shows it is the better word."""
+    """What the observation states, whether it is so, and a line that shows it."""
     speaks_for = evidence.supports == (evidence.verdict is Verdict.HOLDS)
     sign = "+" if speaks_for else "-"
-    text = catalog.text(f"evidence.{evidence.verdict}", name=evidence.name.replace("-", " "))
+    stated = catalog.text(f"evidence.{evidence.name}")
+    text = catalog.text(f"evidence.{evidence.verdict}", text=stated)
     shown = evidence.detail or (evidence.sightings[0].text if evidence.sightings else "")
     return f"{sign} {text}{f'  [{shown}]' if shown else ''}"
 

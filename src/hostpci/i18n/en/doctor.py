@@ -27,6 +27,4 @@ TEXTS: dict[str, str] = {
     "doctor.sources": "Sources: {sources}",
     "doctor.patterns": "It shows in lines such as (regular expressions):",
     "doctor.explain": "hostpci explain CODE tells more of each.",
-    "evidence.holds": "seen: {name}",
-    "evidence.fails": "not so: {name}",
 }

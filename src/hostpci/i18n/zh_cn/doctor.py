@@ -27,6 +27,4 @@ TEXTS: dict[str, str] = {
     "doctor.sources": "来源：{sources}",
     "doctor.patterns": "它出现在这样的行中（正则表达式）：",
     "doctor.explain": "hostpci explain 代码 可以看到每一项的更多说明。",
-    "evidence.holds": "观察到：{name}",
-    "evidence.fails": "并非如此：{name}",
 }
