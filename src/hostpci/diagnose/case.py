@@ -23,6 +23,7 @@ from .settings import (
 )
 
 _EXCERPT_LINES = 400
+_HANDPICKED_LINES = 60
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +73,11 @@ class Case:
     def is_excerpt(self) -> bool:
         """What somebody chose to show, not a whole journal."""
         return self.total <= _EXCERPT_LINES and not self._scan.is_part
+
+    @property
+    def is_handpicked(self) -> bool:
+        """So few lines that each of them is there for a reason."""
+        return self.is_excerpt and self.total <= _HANDPICKED_LINES
 
     def hits(self, code: str) -> list[Hits]:
         return self._scan.hits.get(code, [])

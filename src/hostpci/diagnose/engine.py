@@ -81,7 +81,7 @@ def _weigh(fault: Fault, case: Case) -> _Weighed | None:
 def _counts(hits: Hits, case: Case) -> bool:
     """One line of something that is bad only in numbers counts if somebody picked it out."""
     sign: Sign = hits.sign
-    enough = hits.count >= sign.at_least or case.is_excerpt
+    enough = hits.is_close or case.is_handpicked
     return (
         enough
         and all(answer(case, name) for name in sign.only_if)

@@ -31,8 +31,7 @@ _FAILED_RESETS = (
     "power-stuck-d3",
     "device-config-space-ff",
 )
-_WINDOWS = 200
-_FEW_LINES = 60
+_WINDOWS = 100
 
 
 @observes("is-excerpt")
@@ -40,20 +39,28 @@ def is_excerpt(case: Case) -> Answer:
     return holds() if case.is_excerpt else fails()
 
 
+@observes("is-handpicked")
+def is_handpicked(case: Case) -> Answer:
+    return holds() if case.is_handpicked else fails()
+
+
+@observes("handpicked-with-context")
+def handpicked_with_context(case: Case) -> Answer:
+    return answer(case, "passthrough-context") if case.is_handpicked else UNKNOWN
+
+
 @observes("passthrough-context")
 def passthrough_context(case: Case) -> Answer:
     """The log is about handing a device over; a crash in any other has nothing to do with us."""
-    lines = case.lines_of("vfio-named", "vm-start-seen")
+    # In a whole journal some machine is started every day, with or without a device
+    marks = ("vfio-named", "vm-start-seen") if case.is_handpicked else ("vfio-named",)
+    lines = case.lines_of(*marks)
     return seen_if((*lines[:1], *(each.line for each in case.hostpci[:1])))
 
 
 @observes("passthrough-or-excerpt")
 def passthrough_or_excerpt(case: Case) -> Answer:
-    return (
-        holds()
-        if (case.is_excerpt and case.total < _FEW_LINES) or answer(case, "passthrough-context")
-        else UNKNOWN
-    )
+    return holds() if case.is_handpicked or answer(case, "passthrough-context") else UNKNOWN
 
 
 @observes("log-of-guest")
@@ -272,10 +279,15 @@ def blackwell_nouveau_and_failed_reset(case: Case) -> Answer:
 
 @observes("host-lost-device-at-start")
 def host_lost_device_at_start(case: Case) -> Answer:
-    """Soon after a machine was started the host lost a disk or an interface."""
+    """Soon after a machine was started the host lost a disk or an interface.
+
+    A driver that says it was taken away is proof; a link that went down, or a disk with errors,
+    is on any server, and means it only where somebody picked these lines.
+    """
     starts = [hit.order for hit in case.marked("vm-start-seen")]
+    signs = ("driver-gone", "disk-gone", "nic-gone") if case.is_handpicked else ("driver-gone",)
     gone = [
-        hit for hit in case.marked("disk-gone", "nic-gone")
+        hit for hit in case.marked(*signs)
         if any(0 < hit.order - start < _WINDOWS for start in starts)
         and not re.search(r"tap[0-9]|fwbr|fwpr|fwln|veth|virbr", hit.line.text)
     ]  # fmt: skip

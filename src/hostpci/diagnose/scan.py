@@ -9,6 +9,7 @@ from .knowledge import Knowledge, Sign
 from .lines import Line
 
 _KEPT_HITS = 40
+_CLOSE_LINES = 300
 _KEPT_CHARS = 6_000_000
 _KEPT_LINES = 60_000
 
@@ -22,14 +23,23 @@ class Hit:
 
 @dataclass(slots=True, kw_only=True)
 class Hits:
-    """Those of one sign: the first ones, and how many there were."""
+    """Those of one sign: the first ones, how many there were, and whether they came close.
+
+    ``is_close``: as many as the sign asks for within a few lines, once; one a day is no storm.
+    """
 
     sign: Sign
     kept: list[Hit] = field(default_factory=list)
     count: int = 0
+    is_close: bool = False
+    _latest: list[int] = field(default_factory=list)
 
     def add(self, line: Line, order: int) -> None:
         self.count += 1
+        if not self.is_close:
+            self._latest = [*self._latest, line.number][-self.sign.at_least :]
+            enough = len(self._latest) == self.sign.at_least
+            self.is_close = enough and line.number - self._latest[0] < _CLOSE_LINES
         if len(self.kept) < _KEPT_HITS:
             self.kept.append(Hit(sign=self.sign, line=line, order=order))
 
