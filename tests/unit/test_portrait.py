@@ -73,7 +73,7 @@ STUCK = "vfio-pci 0000:02:00.0: Unable to change power state from D3hot to D0, d
 KINDS = (
     "pci 0000:02:00.0: [10de:2882] type 00 class 0x030000",
     "pci 0000:07:00.0: [10de:2d04] type 00 class 0x030000",
-    "nouveau 0000:07:00.0: unknown chipset (1b6000a1)",
+    "nouveau 0000:07:00.0: NVIDIA GB206 (1b6000a1)",
 )
 
 
@@ -88,6 +88,13 @@ def test_a_fault_of_a_family_is_not_laid_at_another_cards_door(also: tuple[str, 
     scan = Scan(load())
     scan.feed(messages((*KINDS, STUCK.replace("02:00", "07:00"))))
     assert judge(scan)[0].code == "reset-nvidia-blackwell-nouveau"
+
+
+def test_a_driver_that_does_not_know_the_card_has_never_had_it() -> None:
+    unknown = "nouveau 0000:07:00.0: unknown chipset (1b6000a1)"
+    scan = Scan(load())
+    scan.feed(messages((KINDS[1], unknown, STUCK.replace("02:00", "07:00"))))
+    assert judge(scan)[0].code == "reset-nvidia-blackwell"
 
 
 @pytest.mark.parametrize("source", ["", "journalctl --boot=0"])
