@@ -403,6 +403,8 @@ def _delete(node: Node, call: Call, vm: dict[str, Any], key: str) -> list[str]:
     vm["pending"].pop(key, None)
     if key in vm["config"]:
         vm["delete"].append(key)
+        if call.is_set("force"):
+            vm.setdefault("forced", []).append(key)
     return []
 
 
@@ -425,9 +427,12 @@ def _apply(node: Node, vm: dict[str, Any], vmid: str) -> list[str]:
         if not runs or key in _HOTPLUGS:
             vm["delete"].remove(key)
             old = vm["config"].pop(key, "")
-            if _DRIVE.fullmatch(key) and "cdrom" not in old and key != "tpmstate0":
+            if key in vm.get("forced", []):
+                _free(node, old)
+            elif _DRIVE.fullmatch(key) and "cdrom" not in old and key != "tpmstate0":
                 free = next(n for n in range(256) if f"unused{n}" not in vm["config"])
                 vm["config"][f"unused{free}"] = old.partition(",")[0]
+    vm.pop("forced", None)
     for key in list(vm["pending"]):
         if not runs or key in _HOTPLUGS:
             value = {key: vm["pending"].pop(key)}
@@ -436,6 +441,13 @@ def _apply(node: Node, vm: dict[str, Any], vmid: str) -> list[str]:
                 value[key] = _with_mac(value[key], vmid)
             vm["config"] |= value
     return lines
+
+
+def _free(node: Node, drive: str) -> None:
+    """vmconfig_delete_or_detach_drive: with force the volume goes, too."""
+    storage, _, name = drive.partition(",")[0].partition(":")
+    files = node.state["storages"].get(storage, {}).get("files", [])
+    files[:] = [each for each in files if each["name"] != name]
 
 
 @on("PUT", f"{_VM}/resize")

@@ -23,9 +23,11 @@ from hostpci.model.plan import (
     EspEntryStep,
     FileStep,
     LoaderVariableStep,
+    MappingStep,
     Plan,
     RefreshStep,
     Step,
+    VmConfigStep,
     VmCreateStep,
 )
 from hostpci.model.rule import RULE_NAME, RULES_DIRECTORY, rule_path, rule_text
@@ -129,7 +131,7 @@ def _carry_out(host: RecordedHost, step: Step) -> None:
                 _update_grub(host)
         case RefreshStep() | EspEntryStep() | LoaderVariableStep():
             pass
-        case VmCreateStep():
+        case VmCreateStep() | VmConfigStep() | MappingStep():
             pass  # not of this host's files
         case CopyStep():
             host.with_file(step.path, host.data["files"].get(step.source, ""))

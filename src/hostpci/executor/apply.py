@@ -27,9 +27,11 @@ from ..model.plan import (
     EspEntryStep,
     FileStep,
     LoaderVariableStep,
+    MappingStep,
     Plan,
     RefreshStep,
     Step,
+    VmConfigStep,
     VmCreateStep,
 )
 from ..model.trial import Trial
@@ -38,6 +40,7 @@ from .command import run_command
 from .esp import BootPartitions
 from .espentry import EspEntries, LoaderVariables, temporaries
 from .journal import HOME, KEPT, Journal
+from .vm import change_mapping, change_vm
 from .vmcreate import create_vm
 
 TYPE_CHECKING = False
@@ -141,6 +144,8 @@ class Executor:
                 return self._bind(run, index, step)
             case VmCreateStep():
                 return self._create_vm(run, index, step)
+            case VmConfigStep() | MappingStep():
+                return self._change_at_pve(run, index, step)
 
     def _write(self, run: Run, index: int, step: FileStep) -> Run:
         earlier = run.intent(index)
@@ -225,6 +230,21 @@ class Executor:
             pve, self._files, step, temporary=intent.temporary,
             leftover=tuple(each.temporary for each in earlier), begin=begin,
         )  # fmt: skip
+        return self._journal.add(run, Done(step=index, values=values))
+
+    def _change_at_pve(self, run: Run, index: int, step: VmConfigStep | MappingStep) -> Run:
+        """PVE is asked what it has before anything is written down or called."""
+        is_again, values = run.intent(index) is not None, None
+
+        def begin() -> None:
+            nonlocal run
+            run = self._journal.add(run, Intent(step=index, boot_id=self._machine.boot_id))
+
+        pve = self._machine.node()
+        if isinstance(step, MappingStep):
+            change_mapping(pve, step, is_again=is_again, begin=begin)
+        else:
+            values = change_vm(pve, step, is_again=is_again, begin=begin)
         return self._journal.add(run, Done(step=index, values=values))
 
     def _copy(self, run: Run, index: int, step: CopyStep) -> Run:

@@ -23,8 +23,10 @@ from ..model.plan import (
     EspEntryStep,
     FileStep,
     LoaderVariableStep,
+    MappingStep,
     RefreshStep,
     Step,
+    VmConfigStep,
     VmCreateStep,
 )
 from ..model.words import add_words, split_words, take_words
@@ -36,6 +38,7 @@ from .esp import KERNEL_CMDLINE, BootPartitions
 from .espentry import EspEntries, LoaderVariables, temporaries
 from .journal import KEPT, Journal
 from .vmcreate import VmCreateUndo
+from .vmundo import PveUndo
 
 # Content of a path that is no regular file any more: somebody's link or directory
 _FOREIGN = b"\0not a regular file\0"
@@ -62,6 +65,7 @@ class Undoer:
         self._skip_changed = skip_changed
         self._announce = announce
         self._created = VmCreateUndo(machine, self._journal)
+        self._at_pve = PveUndo(machine, self._journal)
 
     def undo(self, history: History) -> tuple[Run, ...]:
         """Undo every run of ``history`` that is not undone. Checks all of them first.
@@ -96,7 +100,8 @@ class Undoer:
                     yield InTheWay(run=run.number, path=step.path)
                 else:
                     holds[step.path] = back.content
-        for number, what in self._created.obstacles(runs):
+        at_pve, later = self._at_pve.look(runs)
+        for number, what in (*at_pve, *self._created.obstacles(runs, later)):
             yield InTheWay(run=number, path=what)
 
     def _content(self, path: str) -> bytes | None:
@@ -143,6 +148,8 @@ class Undoer:
                 return self._undo_variable(run, index, step)
             case BindStep():
                 return self._undo_bind(run, index, step, intent)
+            case VmConfigStep() | MappingStep():
+                return self._at_pve.undo(run, index, step)
             case VmCreateStep():
                 run = self._created.undo(run, index, step)
                 self._remove_directories(run, index)

@@ -157,14 +157,20 @@ class VmCreateUndo:
         self._machine = machine
         self._journal = journal
 
-    def obstacles(self, runs: tuple[Run, ...]) -> Iterator[tuple[int, str]]:
-        """(run, what is in the way), newest run first. Reads only."""
+    def obstacles(
+        self, runs: tuple[Run, ...], later: dict[int, dict[str, str]]
+    ) -> Iterator[tuple[int, str]]:
+        """(run, what is in the way), newest run first. Reads only.
+
+        ``later``: settings of machines once newer steps are taken back.
+        """
         for run in runs:
             for index, step in enumerate(run.begin.plan.steps):
                 is_open = run.intent(index) is not None and not run.is_step_undone(index)
                 if isinstance(step, VmCreateStep) and is_open:
                     pve = self._machine.node()
-                    why = self._in_the_way(pve, run, index, step)
+                    values = later.get(step.vmid)
+                    why = self._in_the_way(pve, run, index, step, values)
                     yield from ((run.number, f"VM {step.vmid} ({each})") for each in why)
 
     def undo(self, run: Run, index: int, step: VmCreateStep) -> Run:
@@ -194,9 +200,13 @@ class VmCreateUndo:
         files.remove(step.snippet)
         return ()
 
-    def _in_the_way(self, pve: Pve, run: Run, index: int, step: VmCreateStep) -> tuple[str, ...]:
+    def _in_the_way(
+        self, pve: Pve, run: Run, index: int, step: VmCreateStep,
+        later: dict[str, str] | None = None,
+    ) -> tuple[str, ...]:  # fmt: skip
         """Reasons why it may not be destroyed. One of somebody else's is not looked at further."""
         found = Found(pve, step)
+        found.values = found.values if later is None else later
         if not found.is_ours:
             return ()
         if found.lock:
@@ -221,7 +231,7 @@ def _may_be_used(pve: Pve, step: VmCreateStep, found: Found) -> str:
     is the node's own, not that of whoever asks.
     """
     made = re.search(r"ctime=(\d+)", found.values.get("meta", ""))
-    if made is None or not _sees_all_tasks(pve, found.node):
+    if made is None or not sees_all_tasks(pve, found.node):
         return "whether it was started cannot be seen"
     tasks = pve.call(
         "get", f"/nodes/{found.node}/tasks",
@@ -230,7 +240,7 @@ def _may_be_used(pve: Pve, step: VmCreateStep, found: Found) -> str:
     return "started since" if tasks else ""
 
 
-def _sees_all_tasks(pve: Pve, node: str) -> bool:
+def sees_all_tasks(pve: Pve, node: str) -> bool:
     if pve.is_local_root:
         return True
     path = f"/nodes/{node}"

@@ -24,6 +24,7 @@ AREAS = (
     "doctor",
     "evidence",
     "start",
+    "vm",
 )
 
 

@@ -136,6 +136,48 @@ class BindStep:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class KeyChange:
+    """One setting of a virtual machine; None: not set."""
+
+    key: str
+    before: str | None
+    after: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VmConfigStep:
+    """Change settings of a virtual machine through PVE, all of them in one call.
+
+    ``digest``: what PVE's checksum of the configuration must be when the step first runs.
+    A new disk is asked for as ``STORAGE:SIZE``; what PVE made of it stands in the journal.
+    """
+
+    KIND: ClassVar[str] = "vm-config"
+
+    code: str
+    node: str
+    vmid: int
+    changes: tuple[KeyChange, ...]
+    digest: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MappingStep:
+    """Make a resource mapping hold ``after``, its entries for all nodes. None: no such mapping.
+
+    ``digest``: PVE's checksum of all mappings; empty where there were none.
+    """
+
+    KIND: ClassVar[str] = "mapping"
+
+    code: str
+    name: str
+    before: tuple[str, ...] | None
+    after: tuple[str, ...] | None
+    digest: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class VmCreateStep:
     """Let PVE make a virtual machine with ``settings``, and its first disk ``disk_gib`` large.
 
@@ -164,6 +206,8 @@ Step = (
     | LoaderVariableStep
     | BindStep
     | VmCreateStep
+    | VmConfigStep
+    | MappingStep
 )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from ..i18n import Catalog
 from ..model.efivar import bootctl_argv
@@ -13,17 +13,20 @@ from ..model.plan import (
     CopyStep,
     EspEntryStep,
     FileStep,
+    KeyChange,
     LoaderVariableStep,
+    MappingStep,
     Plan,
     Reboot,
     RefreshStep,
     Step,
+    VmConfigStep,
     VmCreateStep,
 )
 from .findings import render_finding
 
 
-def step_target(step: Step) -> str:
+def step_target(step: Step) -> str:  # noqa: PLR0911
     match step:
         case FileStep() | CopyStep():
             return step.path
@@ -37,6 +40,10 @@ def step_target(step: Step) -> str:
             return step.address
         case VmCreateStep():
             return f"VM {step.vmid} ({step.node})"
+        case VmConfigStep():
+            return f"VM {step.vmid}"
+        case MappingStep():
+            return f"/etc/pve/mapping/pci.cfg: {step.name}"
 
 
 def render_plan(plan: Plan, catalog: Catalog) -> Iterator[tuple[str, str]]:
@@ -92,8 +99,32 @@ def diff(step: Step) -> Iterator[str]:
             yield f"~ {step.name}: {step.before or '-'} -> {step.after}"
         case BindStep():
             yield f"~ {step.from_driver or '-'} -> vfio-pci"
+        case VmCreateStep() | VmConfigStep() | MappingStep():
+            yield from _at_pve(step)
+
+
+def _at_pve(step: VmCreateStep | VmConfigStep | MappingStep) -> Iterator[str]:
+    match step:
         case VmCreateStep():
             yield from _new_machine(step)
+        case VmConfigStep():
+            yield from config_diff(step.changes)
+        case MappingStep():
+            yield from (f"-  map {each}" for each in _only_in(step.before, step.after))
+            yield from (f"+  map {each}" for each in _only_in(step.after, step.before))
+
+
+def config_diff(changes: Iterable[KeyChange]) -> Iterator[str]:
+    """Settings of a machine as its configuration file shows them."""
+    for each in changes:
+        if each.before is not None:
+            yield f"-{each.key}: {each.before}"
+        if each.after is not None:
+            yield f"+{each.key}: {each.after}"
+
+
+def _only_in(one: tuple[str, ...] | None, other: tuple[str, ...] | None) -> list[str]:
+    return [each for each in one or () if each not in (other or ())]
 
 
 def _new_machine(step: VmCreateStep) -> Iterator[str]:

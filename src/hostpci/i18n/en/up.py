@@ -94,7 +94,7 @@ TEXTS: dict[str, str] = {
     "error.up-trial-open": "the change is on trial (run {run}); a machine is started only in a boot that stays",
     "error.up-trial-open.hint": "'hostpci confirm' keeps it; then the same command goes on",
     "error.up-not-attached": "VM {vmid} does not have all of {slot} in its configuration; nothing was started",
-    "error.up-not-attached.hint": "as root on the node: qm set {vmid} --hostpci0 {slot},pcie=1 (a q35 machine); then the same command goes on",
+    "error.up-not-attached.hint": "hostpci attach {slot} --vm {vmid} says what is in the way; then the same command goes on",
     "error.up-start-failed": "VM {vmid} did not start: {status}; likely: {causes}\n{log}",
     "error.up-start-failed.hint": "'hostpci explain CODE' says what is behind a cause and what to do; then the same command goes on",
     "error.up-reset": "{slot} worked in VM {vmid} once and does not after a second start ({what}): the card, or its driver, does not survive a reset",

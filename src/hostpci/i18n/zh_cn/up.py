@@ -94,7 +94,7 @@ TEXTS: dict[str, str] = {
     "error.up-trial-open": "更改处于试用期（运行 {run}）；只在确定保留的启动中启动虚拟机",
     "error.up-trial-open.hint": "hostpci confirm 保留它；然后同一条命令会继续",
     "error.up-not-attached": "虚拟机 {vmid} 的配置中没有完整的 {slot}；没有启动任何东西",
-    "error.up-not-attached.hint": "在节点上以 root 执行：qm set {vmid} --hostpci0 {slot},pcie=1（q35 机型）；然后同一条命令会继续",
+    "error.up-not-attached.hint": "hostpci attach {slot} --vm {vmid} 会说明障碍；然后同一条命令会继续",
     "error.up-start-failed": "虚拟机 {vmid} 没有启动：{status}；可能的原因：{causes}\n{log}",
     "error.up-start-failed.hint": "hostpci explain CODE 会说明原因及对策；然后同一条命令会继续",
     "error.up-reset": "{slot} 在虚拟机 {vmid} 中可用过一次，再次启动后不可用（{what}）：卡或其驱动经不起复位",

@@ -1,0 +1,69 @@
+"""The resource mapping that a machine may name instead of an address."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from ..model.finding import Finding, Level
+from ..model.vm import VmCase, entry_properties
+from .say import fails, holds
+
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]+")
+
+
+def entry_text(case: VmCase) -> str:
+    """The ``map`` line of this slot on this node, as PVE's own tools write it.
+
+    One entry for the whole slot, with what function 0 is. PVE compares at every start, and also
+    misses what is not written (Mapping/PCI.pm assert_valid).
+    """
+    devices = case.node.of_slot(case.slot)
+    first = next((each for each in devices if each.address.endswith(".0")), None)
+    if first is None:
+        return ""
+    values = {
+        "id": first.ids,
+        "iommugroup": str(first.group),
+        "node": case.node.name,
+        "path": case.slot,
+    }
+    if first.subsystem:
+        values["subsystem-id"] = first.subsystem
+    return ",".join(f"{key}={value}" for key, value in values.items())
+
+
+def entries_here(case: VmCase, name: str) -> tuple[str, ...]:
+    mapping = case.node.mapping(name)
+    entries = mapping.entries if mapping else ()
+    return tuple(each for each in entries if entry_properties(each).get("node") == case.node.name)
+
+
+def same_entry(one: str, other: str) -> bool:
+    """Equal but for order, and for a description that somebody added."""
+    first, second = entry_properties(one), entry_properties(other)
+    for values in (first, second):
+        values.pop("description", None)
+    return first == second
+
+
+def check_mapping(case: VmCase) -> Iterator[Finding]:
+    name = case.wanted.mapping
+    if not name:
+        return
+    mapping, here = case.node.mapping(name), entries_here(case, name)
+    if not _NAME.fullmatch(name):
+        yield fails("vm-mapping-name", Level.FAIL, name, blocks=True)
+    elif mapping is not None and mapping.is_mdev:
+        yield fails("vm-mapping-mdev", Level.FAIL, name, blocks=True)
+    elif len(here) > 1 or any(entry_properties(each).get("path") != case.slot for each in here):
+        yield fails(
+            "vm-mapping-other", Level.FAIL, name, *here, blocks=True, slot=case.slot,
+            node=case.node.name,
+        )  # fmt: skip
+    elif here and not same_entry(here[0], entry_text(case)):
+        yield fails("vm-mapping-stale", Level.NOTICE, name, *here, slot=case.slot)
+    elif here:
+        yield holds("vm-mapping", name, *here)
+    elif mapping is not None and mapping.entries:
+        yield fails("vm-mapping-elsewhere", Level.INFO, name, *mapping.entries)
