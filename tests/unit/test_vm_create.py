@@ -455,3 +455,21 @@ def test_a_run_is_over_after_its_undo(world: World) -> None:
     world.undo()
     history: History = Journal(world.machine.files).history()
     assert [each.state for each in history.runs] == [RunState.UNDONE]
+
+
+def test_who_may_not_see_the_machine_ends_nothing(world: World) -> None:
+    """Of a machine that is hidden PVE's list says as little as of one that is gone."""
+    world.apply()
+    state = world.node.state
+    state["users"]["ops@pve"] = {"enable": 1, "expire": 0}
+    state["tokens"]["ops@pve!gpu"] = {"secret": SECRET, "privsep": 0}
+    state["acl"] = [{"path": "/nodes", "who": "ops@pve", "role": "PVEAuditor"}]
+    with Server(world.node) as server:
+        root, world.pve = world.pve, https(server, f"ops@pve!gpu={SECRET}")
+        with pytest.raises(ConflictError) as caught:
+            world.undo()
+    assert caught.value.code == "vm-unseen"
+    assert world.snippets == ["hostpci-vendor-100.yaml"]
+    world.pve = root
+    assert world.undo() == ()
+    assert (world.node.state["vms"], world.snippets) == ({}, [])

@@ -14,7 +14,7 @@ from ..errors import BusyError, ConflictError, EnvironmentFault
 from ..host.files import HostFiles
 from ..model.journal import FileImage, Run, StepUndone, UndoIntent
 from ..model.plan import VmCreateStep
-from ..pve.node import Pve, TaskEnd
+from ..pve.node import Pve, PveError, TaskEnd
 from .journal import Journal
 
 TYPE_CHECKING = False
@@ -38,7 +38,7 @@ class Found:
     """A machine as PVE has it. ``is_ours``: it is the one that the step has made."""
 
     def __init__(self, pve: Pve, step: VmCreateStep) -> None:
-        self.node = _node_of(pve, step.vmid)
+        self.node = node_of(pve, step.vmid)
         self.values: dict[str, str] = {}
         self.is_running = False
         if self.node:
@@ -142,12 +142,31 @@ def _disk_bytes(value: str) -> int:
     return int(match[1]) * _UNITS.get(match[2], 1) if match else 0
 
 
-def _node_of(pve: Pve, vmid: int) -> str:
-    """Where it is, empty if nowhere."""
+def node_of(pve: Pve, vmid: int) -> str:
+    """Where it is, empty if nowhere. Raises ConflictError: it is there, and one may not see it.
+
+    PVE leaves out of this list what one has no VM.Audit on [pve-manager PVE/API2/Cluster.pm
+    resources], and tells everybody whether a number is taken [nextid, there].
+    """
+    taken = False
     for each in pve.call("get", "/cluster/resources", {"type": "vm"}):
-        if each.get("vmid") == vmid and each.get("type") == "qemu":
-            return str(each["node"])
+        if each.get("vmid") == vmid:
+            if each.get("type") == "qemu":
+                return str(each["node"])
+            taken = True  # by a container since, which is none of ours
+    if not taken and not pve.is_local_root and _is_taken(pve, vmid):
+        raise ConflictError("vm-unseen", vmid=vmid, who=pve.who)
     return ""
+
+
+def _is_taken(pve: Pve, vmid: int) -> bool:
+    try:
+        pve.call("get", "/cluster/nextid", {"vmid": vmid})
+    except PveError as error:
+        if error.code in {"pve-parameter", "pve-exists"}:
+            return True
+        raise
+    return False
 
 
 class VmCreateUndo:

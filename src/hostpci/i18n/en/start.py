@@ -86,6 +86,8 @@ TEXTS: dict[str, str] = {
     "error.vm-bad-path.hint": "give the file another name",
     "error.vm-bad-number": "{option} '{text}' is no number from {least} to {most}",
     "error.vm-odd-answer": "an answer of PVE lacks what its schema promises ({reason}); nothing was changed",
+    "error.vm-unseen": "VM {vmid} is there, but {who} may not see it; nothing was changed",
+    "error.vm-unseen.hint": "grant VM.Audit on /vms/{vmid}, or undo as root on the node",
     "error.vm-id-taken": "VM {vmid} is there already and was not made by this run; nothing was changed",
     "error.vm-id-taken.hint": "'hostpci undo --last' ends this run, then give another --id",
     "error.vm-being-created": "PVE is still making VM {vmid}, from the run that was cut off",

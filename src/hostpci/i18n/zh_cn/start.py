@@ -86,6 +86,8 @@ TEXTS: dict[str, str] = {
     "error.vm-bad-path.hint": "请给文件换个名称",
     "error.vm-bad-number": "{option} “{text}”不是 {least} 到 {most} 之间的数",
     "error.vm-odd-answer": "PVE 的回答缺少其模式所承诺的内容（{reason}）；未做任何更改",
+    "error.vm-unseen": "VM {vmid} 存在，但 {who} 无权查看；未作任何更改",
+    "error.vm-unseen.hint": "请授予 /vms/{vmid} 上的 VM.Audit 权限，或在节点上以 root 身份撤销",
     "error.vm-id-taken": "虚拟机 {vmid} 已经存在，且不是这次运行创建的；未做任何更改",
     "error.vm-id-taken.hint": "hostpci undo --last 会结束这次运行，然后请给出另一个 --id",
     "error.vm-being-created": "PVE 仍在创建虚拟机 {vmid}，来自被中断的那次运行",
