@@ -787,3 +787,57 @@ def test_an_odd_answer_of_pve_is_no_bug(path: str, monkeypatch: pytest.MonkeyPat
 def test_defaults_of_a_node_are_unknown() -> None:
     node = NodeFacts(name="pve1", version=(9, 1), is_local_root=True)
     assert (node.mapping("x"), node.of_slot(SLOT), node.phys_bits) == (None, (), None)
+
+
+# undone by somebody who may see less
+
+
+NARROW = "ops@pve!narrow"
+RIGHTS = ["VM.Audit", "VM.Config.HWType", "VM.Config.Options", "Mapping.Use", "Mapping.Modify"]
+
+
+def _undone_by(world: World, *paths: str) -> tuple[str, ...]:
+    """``paths``: where the holder of the token has rights; Sys.Audit on the nodes besides."""
+    state = world.node.state
+    state["users"]["ops@pve"] = {"enable": 1, "expire": 0}
+    state["tokens"][NARROW] = {"secret": SECRET, "privsep": 0, "expire": 0}
+    state["roles"]["narrow"] = RIGHTS
+    state["acl"] = [{"path": each, "who": "ops@pve", "role": "narrow"} for each in paths]
+    state["acl"].append({"path": "/nodes", "who": "ops@pve", "role": "PVEAuditor"})
+    root = world.pve
+    with Server(world.node) as server:
+        world.pve = https(server, f"{NARROW}={SECRET}")
+        try:
+            return undo(world)
+        finally:
+            world.pve = root
+
+
+@pytest.mark.processes
+@pytest.mark.parametrize(
+    ("paths", "code"), [(("/mapping",), "vm-unseen"), (("/vms",), "pve-denied")]
+)
+def test_what_one_may_not_see_is_not_taken_for_gone(
+    paths: tuple[str, ...], code: str, tmp_path: Path
+) -> None:
+    world = World(tmp_path)
+    before = copy.deepcopy((world.config, world.node.state["mappings"]))
+    apply(world, world.plan(mapping="gpu").plan)
+    after = copy.deepcopy((world.config, world.node.state["mappings"]))
+    with pytest.raises(ToolError) as error:
+        _undone_by(world, *paths)
+    assert error.value.code == code
+    assert (world.config, world.node.state["mappings"]) == after
+    assert undo(world) == ()
+    assert (world.config, world.node.state["mappings"]) == before
+
+
+@pytest.mark.processes
+def test_a_mapping_whose_users_one_may_not_see_stays(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    apply(world, world.plan(mapping="gpu").plan)
+    world.node.add_vm(101, {"hostpci0": "mapping=gpu"})
+    (kept,) = _undone_by(world, "/vms/100", "/mapping")
+    assert kept.startswith("mapping gpu (")
+    assert "gpu" in world.node.state["mappings"]
+    assert "hostpci0" not in world.config

@@ -13,7 +13,8 @@ from ..errors import ConflictError, EnvironmentFault
 from ..model.plan import KeyChange, MappingStep, VmConfigStep
 from ..model.vm import entry_properties, properties
 from ..pve.change import set_config
-from .vmcreate import sees_all_tasks
+from ..pve.node import PveError
+from .vmcreate import node_of, sees_all_tasks
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -62,10 +63,7 @@ class Vms:
 
     def node_of(self, vmid: int) -> str | None:
         """Where it is today: it may have been migrated since."""
-        for each in self._pve.call("get", "/cluster/resources", {"type": "vm"}):
-            if each.get("vmid") == vmid and each.get("type") == "qemu":
-                return str(each["node"])
-        return None
+        return node_of(self._pve, vmid) or None
 
     def write(
         self, vmid: int, found: VmConfig, wanted: dict[str, str | None], *, force: bool = False
@@ -108,6 +106,13 @@ class Vms:
             if any(properties(line, "host").get("mapping") == name for line in lines):
                 found.append(f"VM {each['vmid']}")
         return found
+
+    def sees_all(self) -> bool:
+        """PVE's list leaves out machines that one has no VM.Audit on."""
+        if self._pve.is_local_root:
+            return True
+        granted = self._pve.call("get", "/access/permissions", {"path": "/vms"})
+        return bool(granted.get("/vms", {}).get("VM.Audit"))
 
 
 def change_vm(pve: Pve, step: VmConfigStep, *, is_again: bool, begin: Begin) -> dict[str, str]:
@@ -214,7 +219,19 @@ def read_mapping(pve: Pve, name: str) -> tuple[tuple[str, ...] | None, str]:
     for each in listed:
         if each.get("id") == name:
             return tuple(str(entry) for entry in each.get("map", ())), digest
+    _demand_sight(pve, name)
     return None, digest
+
+
+def _demand_sight(pve: Pve, name: str) -> None:
+    """What one may not see is not listed either; asked for by name, PVE says which it is."""
+    if pve.is_local_root:
+        return
+    try:
+        pve.call("get", f"{_MAPPINGS}/{name}")
+    except PveError as error:
+        if error.code != "pve-not-found":
+            raise
 
 
 def change_mapping(pve: Pve, step: MappingStep, *, is_again: bool, begin: Begin) -> None:
@@ -287,9 +304,11 @@ def take_back_mapping(
         return (name,), ()
     if same_entries(undo.entries, found):
         return (), ()
-    users = Vms(pve).users_of_mapping(step.name) if undo.entries is None else []
-    if users:
-        return (f"{name} ({', '.join(users)})",), ()
+    if undo.entries is None:
+        vms = Vms(pve)
+        users = vms.users_of_mapping(step.name)
+        if users or not vms.sees_all():
+            return (f"{name} ({', '.join(users) or 'who uses it cannot be seen'})",), ()
     begin()
     write_mapping(pve, step.name, found, undo.entries, digest)
     return (), (name,) if undo.is_merged else ()
