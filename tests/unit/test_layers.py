@@ -51,8 +51,12 @@ WRITERS = {
     "mkfifo", "mknod", "setxattr", "removexattr", "write", "pwrite", "sendfile", "copy_file_range",
 }  # fmt: skip
 MAY_WRITE = {"host/files.py", "demo/scratch.py", "demo/tour.py"}
-# open device nodes and write to the devices' own registers; create no file
-TALKS_TO_DEVICES = {"host/vfio.py": {"os.open"}, "host/watchdog.py": {"os.open", "os.write"}}
+# open device nodes and write to the devices' own registers, or to memory (memfd); create no file
+TALKS_TO_DEVICES = {
+    "host/vfio.py": {"os.open"},
+    "host/watchdog.py": {"os.open", "os.write"},
+    "host/memory.py": {"os.write", "os.ftruncate"},
+}
 STARTERS = {"system", "popen", "fork", "forkpty", "posix_spawn", "posix_spawnp", "startfile"}
 
 

@@ -128,6 +128,14 @@ class Case:
         return next((each.value for each in self.vm if each.key == key), "")
 
     @cached_property
+    def qemu_lines(self) -> tuple[Line, ...]:
+        """Those that give a QEMU a device."""
+        return tuple(
+            line for line in self.lines
+            if "vfio-pci,host" in line.text or "vfio-pci,id" in line.text
+        )  # fmt: skip
+
+    @cached_property
     def hostpci(self) -> tuple[VmLine, ...]:
         return tuple(each for each in self.vm if each.key.startswith("hostpci"))
 

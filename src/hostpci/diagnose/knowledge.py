@@ -42,7 +42,7 @@ class Sign:
     unless: tuple[str, ...] = ()
     severity: Severity | None = None
 
-    @property
+    @cached_property
     def literal(self) -> str:
         return literal_of(self.pattern)
 

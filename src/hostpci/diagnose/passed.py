@@ -29,9 +29,8 @@ def passed_places(case: Case) -> tuple[str, ...]:
 def _places(case: Case) -> Iterator[str]:
     for line in case.hostpci:
         yield from places_of(line)
-    for each in case.lines:
-        if "vfio-pci,host" in each.text or "vfio-pci,id" in each.text:
-            yield from (full_address(m["place"]) for m in _ON_QEMU_LINE.finditer(each.text))
+    for each in case.qemu_lines:
+        yield from (full_address(m["place"]) for m in _ON_QEMU_LINE.finditer(each.text))
     if case.facts is not None:
         for claim in case.facts.claims.claims:
             yield claim.slot

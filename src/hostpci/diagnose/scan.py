@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from operator import itemgetter
 
 from .knowledge import Knowledge, Sign
 from .lines import Line
 
-_KEPT_HITS = 40
+KEPT_HITS = 40
 _CLOSE_LINES = 300
+_KEY_CHARS = 4
 _KEPT_CHARS = 6_000_000
 _KEPT_LINES = 60_000
 
@@ -40,7 +42,7 @@ class Hits:
             self._latest = [*self._latest, line.number][-self.sign.at_least :]
             enough = len(self._latest) == self.sign.at_least
             self.is_close = enough and line.number - self._latest[0] < _CLOSE_LINES
-        if len(self.kept) < _KEPT_HITS:
+        if len(self.kept) < KEPT_HITS:
             self.kept.append(Hit(sign=self.sign, line=line, order=order))
 
 
@@ -57,9 +59,25 @@ class Scan:
         self.lines: list[Line] = []
         self.total = 0
         self._room = _KEPT_CHARS
-        self._by_literal = _by_literal(knowledge)
+        self._signs = tuple(knowledge.signs())
+        self._index = _Index(self._signs)
         self._of_sign: dict[int, Hits] = {}
         self._latest: tuple[Sign, ...] = ()
+
+    def lines_with(self, sign: Sign) -> int:
+        hits = self._of_sign.get(id(sign))
+        return hits.count if hits else 0
+
+    def leave(self, signs: Iterable[Sign]) -> None:
+        """Look for these no longer; a caller who has faster means counts their lines."""
+        left = {id(sign) for sign in signs}
+        self._signs = tuple(sign for sign in self._signs if id(sign) not in left)
+        self._index = _Index(self._signs)
+        self._latest = ()
+
+    def count(self, sign: Sign, lines: int) -> None:
+        """So many more lines have a sign that was left."""
+        self._hits_of(sign).count += lines
 
     def feed(self, lines: Iterable[Line]) -> None:
         for line in lines:
@@ -77,16 +95,10 @@ class Scan:
     def _signs_in(self, text: str) -> tuple[Sign, ...]:
         """In a storm the same line comes again and again: its signs are tried first, alone."""
         latest = self._latest
-        is_storm = latest and self._of_sign[id(latest[0])].count > _KEPT_HITS
+        is_storm = latest and self._of_sign[id(latest[0])].count > KEPT_HITS
         if is_storm and all(sign.regex.search(text) for sign in latest):
             return latest
-        found = tuple(
-            sign
-            for literal, signs in self._by_literal
-            if literal in text
-            for sign in signs
-            if sign.regex.search(text)
-        )
+        found = tuple(sign for sign in self._index.candidates(text) if sign.regex.search(text))
         if found:
             self._latest = found
         return found
@@ -99,8 +111,29 @@ class Scan:
         return hits
 
 
-def _by_literal(knowledge: Knowledge) -> tuple[tuple[str, tuple[Sign, ...]], ...]:
-    table: dict[str, list[Sign]] = {}
-    for sign in knowledge.signs():
-        table.setdefault(sign.literal, []).append(sign)
-    return tuple((literal, tuple(signs)) for literal, signs in table.items())
+class _Index:
+    """Which signs a line can have at all: asking for every literal of hundreds takes longer.
+
+    A literal can only be in a line that has a certain four characters of it, its key.
+    """
+
+    def __init__(self, signs: tuple[Sign, ...]) -> None:
+        self._by_key: dict[str, list[tuple[int, Sign]]] = {}
+        self._without_key: list[tuple[int, Sign]] = []
+        for place, sign in enumerate(signs):
+            key = _key(sign.literal)
+            room = self._by_key.setdefault(key, []) if key else self._without_key
+            room.append((place, sign))
+
+    def candidates(self, text: str) -> Iterator[Sign]:
+        """In the order of the knowledge base."""
+        here = {text[at : at + _KEY_CHARS] for at in range(len(text) - _KEY_CHARS + 1)}
+        found = list(self._without_key)
+        for key in here & self._by_key.keys():
+            found += self._by_key[key]
+        return (sign for _, sign in sorted(found, key=itemgetter(0)) if sign.literal in text)
+
+
+def _key(literal: str) -> str:
+    """Its last four characters: beginnings ("Failed to", "vfio-pci") are more often the same."""
+    return literal[-_KEY_CHARS:] if len(literal) >= _KEY_CHARS else ""

@@ -22,6 +22,8 @@ _ENVIRONMENT = {
     "LC_ALL": "C.UTF-8",
     "DEBIAN_FRONTEND": "noninteractive",
 }
+# bytes are read: grep is twenty times as fast when it need not look for characters in them
+_FOR_BYTES = {**_ENVIRONMENT, "LC_ALL": "C"}
 _STDERR_TAIL_CHARS = 800
 _DEATH_TIMEOUT_S = 5
 _BLOCK_BYTES = 1 << 18
@@ -91,17 +93,21 @@ class RealRunner(Runner):
             )
         return Completed(argv=tuple(argv), code=0, stdout=stdout, stderr=stderr)
 
-    def lines(self, argv: Sequence[str], *, good: Sequence[int] = (0,)) -> Iterator[bytes]:
+    def lines(
+        self, argv: Sequence[str], *, good: Sequence[int] = (0,), stdin: int | None = None
+    ) -> Iterator[bytes]:
         """The lines of what a reading program writes, one by one, without their ends.
 
+        ``stdin``: a descriptor that it reads, from where that stands.
         Ends the program when nobody wants more. Raises EnvironmentFault as ``run`` does.
         """
         import subprocess
 
         try:
             process = subprocess.Popen(
-                list(argv), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL, env=_ENVIRONMENT, cwd="/", start_new_session=True,
+                list(argv), stdout=subprocess.PIPE,
+                stdin=subprocess.DEVNULL if stdin is None else stdin,
+                stderr=subprocess.DEVNULL, env=_FOR_BYTES, cwd="/", start_new_session=True,
             )  # fmt: skip
         except OSError as error:
             raise EnvironmentFault(
