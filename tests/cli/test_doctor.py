@@ -86,3 +86,21 @@ def test_explain_one_and_all(capsys: pytest.CaptureFixture[str]) -> None:
     assert len(listed.splitlines()) >= 127
     assert main(["explain", "iommu-rmrr", "--lang", "zh_CN"]) == 0
     assert "固件" in capsys.readouterr().out
+
+
+def test_a_number_is_explained(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    assert "all that Linux needs" in told(capsys, "explain", "--decode", "acs", "0x1d")
+    assert "fallen" in told(capsys, "explain", "--decode", "xid", "79").lower()
+    table = tmp_path / "DMAR"
+    table.write_bytes(b"DMAR" + (48).to_bytes(4, "little") + bytes(28) + bytes((38,)) + bytes(11))
+    assert "39 bit" in told(capsys, "explain", "--decode", "dmar", str(table))
+
+
+@pytest.mark.parametrize(
+    "words", [("acs", "x"), ("nothing", "1"), ("ivrs", "/dev/null"), ("dmar", "/nowhere"), ("xid",)]
+)
+def test_what_is_no_number_is_refused(
+    capsys: pytest.CaptureFixture[str], words: tuple[str, ...]
+) -> None:
+    assert main(["explain", "--decode", *words, "--lang", "en"]) == 2
+    assert "Traceback" not in capsys.readouterr().err

@@ -198,7 +198,7 @@ VERBS: tuple[Verb, ...] = (
         _HOST,
         _ROOT,
     ),
-    Verb("explain", Option("code", takes="CODE", optional=True)),
+    Verb("explain", Option("code", takes="CODE", optional=True), Option("--decode", takes="KIND")),
     Verb("history", _HOST, _ROOT),
     Verb("capture", Option("--preview"), _OUTPUT, _HOST, _ROOT),
     Verb("demo"),

@@ -9,6 +9,7 @@ from ..model.diagnosis import Diagnosis, Evidence, Severity, Sighting, Verdict
 from ..model.facts import Facts
 from . import observed_devices, observed_facts, observed_log, observed_settings, observed_vm
 from .case import Answer, Case, sighting
+from .decode_lines import decoded_in
 from .knowledge import Fault, Knowledge, Sign, load
 from .lines import device_in, messages
 from .observations import answer
@@ -71,6 +72,7 @@ def _weigh(fault: Fault, case: Case) -> _Weighed | None:
         code=fault.code, severity=_severity(fault, hits, raised, case), score=max(score, 1),
         devices=_devices(hits, raised), sightings=sightings,
         evidence=tuple(_evidence(fault, case)),
+        decoded=decoded_in(each.text for each in sightings),
     )  # fmt: skip
     firsts: dict[str, int] = {}
     for each in sightings:

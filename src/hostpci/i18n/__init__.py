@@ -25,6 +25,7 @@ AREAS = (
     "evidence",
     "start",
     "vm",
+    "decode",
 )
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from .decoded import Decoded
+
 
 class Severity(StrEnum):
     """``info``: nothing to repair; ``warning``: works, or may; ``fault``: it does not work."""
@@ -54,7 +56,7 @@ class Diagnosis:
     """``score`` orders diagnoses of one log; it is no probability.
 
     ``explained_by``: a cause in the same answer of which this is a consequence.
-    ``decoded``: what numbers in the lines mean, as (kind, value, meaning code).
+    ``decoded``: what numbers in the sighted lines mean.
     """
 
     code: str
@@ -64,3 +66,4 @@ class Diagnosis:
     sightings: tuple[Sighting, ...] = ()
     evidence: tuple[Evidence, ...] = ()
     explained_by: str = ""
+    decoded: tuple[Decoded, ...] = ()

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from ..diagnose.knowledge import Fault, Knowledge
+from ..diagnose.lines import shown
 from ..i18n import Catalog
+from ..model.decoded import Decoded
 from ..model.diagnosis import Diagnosis, Evidence, Severity, Sighting, Verdict
 
 _LEVELS = {Severity.FAULT: "FAIL", Severity.WARNING: "WARN", Severity.INFO: "INFO"}
@@ -51,7 +53,17 @@ def _whole(each: Diagnosis, fault: Fault, catalog: Catalog) -> Iterator[tuple[st
         yield f"      {catalog.text('doctor.explained-by', cause=each.explained_by)}", ""
     for sighting in each.sightings[:_SHOWN_LINES]:
         yield f"      | {_sighted(sighting, catalog)}", ""
+    for number in each.decoded:
+        for line, level in render_decoded(number, catalog):
+            yield f"      {line}", level
     yield from _advice(fault, each, catalog)
+
+
+def render_decoded(number: Decoded, catalog: Catalog) -> Iterator[tuple[str, str]]:
+    yield f"= {number.kind} {shown(number.value)}", ""
+    for part in number.parts:
+        meaning = f": {catalog.text(part.meaning)}" if part.meaning else ""
+        yield f"    {shown(part.name)}{meaning}" if part.name else f"    {meaning[2:]}", ""
 
 
 def _sighted(sighting: Sighting, catalog: Catalog) -> str:
@@ -79,8 +91,8 @@ def _evidence(evidence: Evidence, catalog: Catalog) -> str:
     sign = "+" if speaks_for else "-"
     stated = catalog.text(f"evidence.{evidence.name}")
     text = catalog.text(f"evidence.{evidence.verdict}", text=stated)
-    shown = evidence.detail or (evidence.sightings[0].text if evidence.sightings else "")
-    return f"{sign} {text}{f'  [{shown}]' if shown else ''}"
+    said = evidence.detail or (evidence.sightings[0].text if evidence.sightings else "")
+    return f"{sign} {text}{f'  [{said}]' if said else ''}"
 
 
 def explain(fault: Fault, catalog: Catalog) -> Iterator[tuple[str, str]]:
