@@ -51,6 +51,8 @@ def names(found: Decoded) -> list[str]:
         ("rminit", "0x77:0x0f", ["0x77", "NV_ERR_GPU_IS_LOST"]),
         ("xid", "79", ["ROBUST_CHANNEL_GPU_HAS_FALLEN_OFF_THE_BUS"]),
         ("xid", "999", ["999"]),
+        # str.strip takes more than int does
+        ("xid", "79\x1f", ["ROBUST_CHANNEL_GPU_HAS_FALLEN_OFF_THE_BUS"]),
     ],
 )  # fmt: skip
 def test_a_value_is_decoded(kind: str, value: str, expected: list[str]) -> None:

@@ -182,9 +182,10 @@ def rm_init(text: str) -> tuple[Part, ...]:
 
 
 def xid(text: str) -> tuple[Part, ...]:
-    if not re.fullmatch(r"[0-9]{1,4}", text.strip()):
+    found = re.fullmatch(r"[0-9]{1,4}", text.strip())
+    if not found:
         raise NotDecodableError(text)
-    return (_named(XIDS, int(text), "decode.xid", shown=str),)
+    return (_named(XIDS, int(found[0]), "decode.xid", shown=str),)
 
 
 def _named(
