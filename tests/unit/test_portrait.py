@@ -111,3 +111,18 @@ def test_what_another_boot_said_is_no_consequence() -> None:
     scan.feed(messages(("pcieport 0000:00:0f.0: AER: device recovery failed",), source="this boot"))
     scan.feed(messages(("a line", STUCK), source="the boot before"))
     assert not {each.explained_by for each in judge(scan)} - {"", "power-stuck-d3"}
+
+
+NO_REMAPPING = (
+    "vfio_iommu_type1_attach_group: No interrupt remapping support.  Use the module param"
+    ' "allow_unsafe_interrupts" to enable VFIO IOMMU support on this platform'
+)
+
+
+def test_how_an_earlier_boot_was_set_up_is_no_evidence() -> None:
+    """Somebody has switched it off in the firmware since."""
+    was_on = "AMD-Vi: Interrupt remapping enabled"
+    scan = Scan(load(), is_part=True)
+    scan.feed(messages((NO_REMAPPING,), source="journalctl --boot=0"))
+    scan.feed(messages((was_on,), source="journalctl --boot=-1"))
+    assert [each.code for each in judge(scan)][:1] == ["iommu-no-interrupt-remapping"]

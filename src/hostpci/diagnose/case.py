@@ -24,6 +24,13 @@ from .settings import (
 
 _EXCERPT_LINES = 400
 _HANDPICKED_LINES = 60
+# Marks that say how the machine is set up: of an earlier boot that is no evidence any more
+_STATES = frozenset(
+    {
+        "interrupts-remapped", "interrupts-not-remapped", "iommu-tables-present", "iommu-in-use",
+        "root-bus-window", "window-above-4g",
+    }
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,7 +95,10 @@ class Case:
         return tuple(sorted(found, key=lambda hit: hit.order))
 
     def lines_of(self, *names: str) -> tuple[Line, ...]:
-        return tuple(hit.line for hit in self.marked(*names))
+        lines = tuple(hit.line for hit in self.marked(*names))
+        if _STATES.isdisjoint(names):
+            return lines
+        return tuple(line for line in lines if not line.is_of_past_boot)
 
     @cached_property
     def listed(self) -> tuple[Listed, ...]:

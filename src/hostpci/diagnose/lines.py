@@ -29,6 +29,11 @@ class Line:
     text: str
     source: str = ""
 
+    @property
+    def is_of_past_boot(self) -> bool:
+        """Of a boot before the one that runs, as facts.logs names its sources."""
+        return " --boot=-" in self.source
+
 
 def messages(lines: Iterable[str], source: str = "", first: int = 1) -> Iterator[Line]:
     for number, raw in enumerate(lines, first):
