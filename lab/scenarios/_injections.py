@@ -138,7 +138,7 @@ CARDS = (
     Injection(
         name="link-that-corrects-errors",
         code="aer-storm",
-        monitor=("pcie_aer_inject_error -c port5 RCVR",) * 12,
+        monitor=("pcie_aer_inject_error port5 RCVR",) * 12,
         settle_s=3,
     ),
     Injection(
