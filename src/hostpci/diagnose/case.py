@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
@@ -23,6 +24,7 @@ from .settings import (
 )
 
 _EXCERPT_LINES = 400
+_ADDED = re.compile(r"vfio_pci: add \[([0-9a-f]{4}:[0-9a-f]{4})\[")
 _HANDPICKED_LINES = 60
 # Marks that say how the machine is set up: of an earlier boot that is no evidence any more
 _STATES = frozenset(
@@ -122,7 +124,13 @@ class Case:
 
     @cached_property
     def ids(self) -> dict[str, Line]:
-        return named_ids(self.modprobe, self.command_lines)
+        """Those that vfio-pci was told to take, by a file or by what it says itself."""
+        added = {
+            match[1]: line
+            for line in self.lines_of("vfio-added-ids")
+            if (match := _ADDED.search(line.text))
+        }
+        return added | named_ids(self.modprobe, self.command_lines)
 
     @cached_property
     def vm(self) -> tuple[VmLine, ...]:

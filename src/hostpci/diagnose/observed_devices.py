@@ -15,6 +15,7 @@ from .passed import companions, covers, displays, is_meant, is_passed, is_same_v
 VFIO = "vfio-pci"
 _NVIDIA, _NVIDIA_CLASS = "10de", ("0300", "VGA compatible controller")
 _SMALL_EXCERPT = 60
+_MAKERS = re.compile(r"\b(10de|1002|8086):|NVIDIA|AMD/ATI|Intel Corp")
 _WHOLE_LISTING = 5
 _FRAMEBUFFERS = re.compile(
     r"BOOTFB|efifb|vesafb|simplefb|simpledrm|simple-framebuffer", re.IGNORECASE
@@ -100,7 +101,7 @@ def nouveau_in_guest(case: Case) -> Answer:
 def gpu_in_guest_without_driver(case: Case) -> Answer:
     if not answer(case, "log-of-guest") or not any(each.driver for each in case.listed):
         return UNKNOWN
-    cards = [each for each in displays(case) if each.vendor in (_NVIDIA, "1002", "8086")]
+    cards = [each for each in displays(case) if _MAKERS.search(f"{each.ids} {each.name}")]
     return _answer(each for each in cards if each.driver is None and each.details)
 
 

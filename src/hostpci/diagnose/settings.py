@@ -10,9 +10,10 @@ from enum import StrEnum
 from .lines import Line
 
 _RUNNING = re.compile(
-    r"(?:Command line: |Kernel command line: |^\s*)(?P<words>(?:BOOT_IMAGE=|initrd=\\|root=|ro ).*)"
+    r"(?:Command line: |Kernel command line: |^\s*(?:[^ ]*cmdline: ?)?)"
+    r"(?P<words>(?:BOOT_IMAGE=|initrd=\\|root=|ro ).*)"
 )
-_GRUB = re.compile(r"\s*GRUB_CMDLINE_LINUX(?:_DEFAULT)?=(?P<words>.*)")
+_GRUB = re.compile(r"\s*(?:[^ ]*/grub[^ ]*: ?)?GRUB_CMDLINE_LINUX(?:_DEFAULT)?=(?P<words>.*)")
 _MODPROBE = re.compile(
     r"\s*(?:[^ ]*modprobe\.d[^ ]*:)?(?P<verb>options?|blacklist|softdep|install) +(?P<rest>\S.*)"
 )
