@@ -20,6 +20,7 @@ from hostpci.pve.node import Pve
 from ..attach_world import World, ready_host
 from ..pvenode.doors import https
 from ..pvenode.server import Server
+from ..unit.test_vm_create import key_line, qcow2
 
 SECRET = "99999999-2222-3333-4444-555555555555"
 ATTACH = ("attach", "01:00", "--vm", "100")
@@ -224,3 +225,43 @@ def test_what_a_token_may_not_do_is_said_with_the_privilege(
         assert desk.world.config["hostpci0"] == "mapping=pci-0000-01-00,pcie=1"
         assert call("undo", "--api", server.url, "--yes") == Exit.OK
         assert "hostpci0" not in desk.world.config
+
+
+def _made(desk: Desk) -> tuple[str, ...]:
+    """The words that make VM 100 from a cloud image."""
+    state = desk.world.node.state
+    del state["vms"]["100"]
+    state["storages"]["local"]["path"] = "/var/lib/vz"
+    (desk.tree / "noble.img").write_bytes(qcow2())
+    (desk.tree / "key.pub").write_text(key_line())
+    image, key = str(desk.tree / "noble.img"), str(desk.tree / "key.pub")
+    return ("vm", "create", "--name", "gpu", "--image", image, "--ssh-key", key, "--yes")
+
+
+@pytest.mark.parametrize("words", [(), ("--mapping", "gpu"), ("--primary",)])
+def test_one_undo_takes_back_a_machine_that_was_made_and_then_given_the_card(
+    desk: Desk, words: tuple[str, ...]
+) -> None:
+    state = desk.world.node.state
+    assert call(*_made(desk)) == Exit.OK
+    made = copy.deepcopy(desk.world.config)
+    assert call(*ATTACH, *words, "--yes") == Exit.OK
+    assert call("detach", "01:00", "--vm", "100", "--yes") == Exit.OK
+    assert desk.world.config == made
+    assert call(*ATTACH, *words, "--yes") == Exit.OK
+    assert main(["undo", "--yes"]) == Exit.OK
+    assert (state["vms"], state["mappings"]) == ({}, {})
+    assert {each.partition(" ")[2].split()[-1] for each in desk.runs} == {"undone"}
+
+
+def test_a_machine_that_is_gone_is_not_mistaken_for_the_one_that_has_its_number(
+    desk: Desk,
+) -> None:
+    """Its settings went with it; the new one is as it was made, whatever the old one was given."""
+    desk.world.config.pop("balloon")
+    assert call(*ATTACH, "--fix", "balloon", "--yes") == Exit.OK
+    assert call(*_made(desk)) == Exit.OK
+    assert desk.world.config["balloon"] == "0"
+    assert call(*ATTACH, "--yes") == Exit.OK
+    assert main(["undo", "--yes"]) == Exit.OK
+    assert desk.world.node.state["vms"] == {}

@@ -37,7 +37,6 @@ from .command import remove_made, run_command
 from .esp import KERNEL_CMDLINE, BootPartitions
 from .espentry import EspEntries, LoaderVariables, temporaries
 from .journal import KEPT, Journal
-from .vmcreate import VmCreateUndo
 from .vmundo import PveUndo
 
 # Content of a path that is no regular file any more: somebody's link or directory
@@ -64,7 +63,6 @@ class Undoer:
         self._journal = Journal(machine.files)
         self._skip_changed = skip_changed
         self._announce = announce
-        self._created = VmCreateUndo(machine, self._journal)
         self._at_pve = PveUndo(machine, self._journal)
 
     def undo(self, history: History) -> tuple[Run, ...]:
@@ -100,8 +98,7 @@ class Undoer:
                     yield InTheWay(run=run.number, path=step.path)
                 else:
                     holds[step.path] = back.content
-        at_pve, later = self._at_pve.look(runs)
-        for number, what in (*at_pve, *self._created.obstacles(runs, later)):
+        for number, what in self._at_pve.look(runs):
             yield InTheWay(run=number, path=what)
 
     def _content(self, path: str) -> bytes | None:
@@ -151,7 +148,7 @@ class Undoer:
             case VmConfigStep() | MappingStep():
                 return self._at_pve.undo(run, index, step)
             case VmCreateStep():
-                run = self._created.undo(run, index, step)
+                run = self._at_pve.undo(run, index, step)
                 self._remove_directories(run, index)
                 return run
 

@@ -8,7 +8,6 @@ without us; so a second attempt looks for the machine first, and knows it by its
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 
 from ..errors import BusyError, ConflictError, EnvironmentFault
 from ..host.files import HostFiles
@@ -176,21 +175,12 @@ class VmCreateUndo:
         self._machine = machine
         self._journal = journal
 
-    def obstacles(
-        self, runs: tuple[Run, ...], later: dict[int, dict[str, str]]
-    ) -> Iterator[tuple[int, str]]:
-        """(run, what is in the way), newest run first. Reads only.
-
-        ``later``: settings of machines once newer steps are taken back.
-        """
-        for run in runs:
-            for index, step in enumerate(run.begin.plan.steps):
-                is_open = run.intent(index) is not None and not run.is_step_undone(index)
-                if isinstance(step, VmCreateStep) and is_open:
-                    pve = self._machine.node()
-                    values = later.get(step.vmid)
-                    why = self._in_the_way(pve, run, index, step, values)
-                    yield from ((run.number, f"VM {step.vmid} ({each})") for each in why)
+    def in_the_way(
+        self, run: Run, index: int, step: VmCreateStep, values: dict[str, str]
+    ) -> tuple[str, ...]:
+        """``values``: its settings once newer steps are taken back. Reads only."""
+        why = self._in_the_way(self._machine.node(), run, index, step, values)
+        return tuple(f"VM {step.vmid} ({each})" for each in why)
 
     def undo(self, run: Run, index: int, step: VmCreateStep) -> Run:
         """A machine that is in the way stays, and so does the file that it cannot start without."""
