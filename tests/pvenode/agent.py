@@ -12,6 +12,7 @@ from __future__ import annotations
 import base64
 import json
 import socket
+import time
 from typing import Any
 
 from .errors import Refusal
@@ -19,6 +20,7 @@ from .node import Call, Node, on
 
 _AGENT = "/nodes/{node}/qemu/{vmid}/agent"
 _READ_LIMIT = 16 << 20
+_AGENT_TIMEOUT_S = 20
 _GET = {
     "get-fsinfo": [], "get-host-name": {"host-name": "guest"}, "get-memory-block-info": {},
     "get-memory-blocks": [], "get-time": 0, "get-timezone": {"offset": 0, "zone": "UTC"},
@@ -46,19 +48,33 @@ def failed(call: Call, command: str, words: str) -> Refusal:
 
 
 def qga(path: str, execute: str, arguments: dict[str, Any] | None = None) -> Any:
-    """One command of a real agent, over the socket that QEMU has for it."""
-    with socket.socket(socket.AF_UNIX) as link:
-        link.settimeout(20)
-        link.connect(path)
-        request: dict[str, Any] = {"execute": execute}
-        if arguments:
-            request["arguments"] = arguments
-        link.sendall(json.dumps(request).encode() + b"\n")
-        with link.makefile("rb") as stream:
-            answer = json.loads(stream.readline())
+    """One command of a real agent, over the socket that QEMU has for it.
+
+    First guest-sync, as PVE does [qemu-server PVE/QMPClient.pm]: the agent still answers who asked
+    before it was up and has gone, and that answer must not be taken for ours.
+    """
+    token = time.monotonic_ns() & 0x7FFFFFFF
+    try:
+        with socket.socket(socket.AF_UNIX) as link:
+            link.settimeout(_AGENT_TIMEOUT_S)
+            link.connect(path)
+            with link.makefile("rwb") as stream:
+                _tell(stream, "guest-sync", {"id": token})
+                while json.loads(stream.readline() or b"{}").get("return", token) != token:
+                    pass
+                _tell(stream, execute, arguments or {})
+                answer = json.loads(stream.readline() or b"{}")
+    except OSError:
+        raise Refusal("QEMU guest agent is not running\n") from None
     if "error" in answer:
         raise Refusal(f"Agent error: {answer['error'].get('desc', '')}\n")
     return answer["return"]
+
+
+def _tell(stream: Any, execute: str, arguments: dict[str, Any]) -> None:
+    request = {"execute": execute, **({"arguments": arguments} if arguments else {})}
+    stream.write(json.dumps(request).encode() + b"\n")
+    stream.flush()
 
 
 @on("POST", f"{_AGENT}/ping")

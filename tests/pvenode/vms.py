@@ -144,7 +144,7 @@ def summary(node: Node, vmid: str, vm: dict[str, Any]) -> dict[str, Any]:
     if config.get("template"):
         found["template"] = 1
     if vm.get("status") == "running":
-        found |= {"uptime": 1, "pid": 4321}
+        found |= {"uptime": 1, "pid": vm.get("pid", 4321)}
     if config.get("lock"):
         found["lock"] = config["lock"]
     return found

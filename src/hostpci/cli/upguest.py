@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from ..errors import EnvironmentFault, RefusedError
+from ..errors import RefusedError
 from ..guest.agent import AgentShell
 from ..guest.course import Course
 from ..guest.power import PvePower, Waiting, boot_id
@@ -20,9 +20,6 @@ if TYPE_CHECKING:
 
 # The agent starts late, and a machine with a passed device may need minutes to get there
 _AGENT_TIMEOUT_S = 900
-_TASK_TIMEOUT_S = 900
-_SHOWN_CAUSES = 3
-_SHOWN_LINES = 8
 
 
 class _Guest:
@@ -50,20 +47,6 @@ class _Guest:
         machine = self._way.context.machine()
         return f"{machine.boot_id}:{pid}" if pid else f"guest:{boot_id(self.shell)}"
 
-    def start(self) -> None:
-        """Through PVE; why it failed is read out of the task's log."""
-        from ..diagnose.engine import diagnose
-
-        path = f"/nodes/{self._pve.node()}/qemu/{self._vmid}/status/start"
-        end = self._pve.follow(str(self._pve.call("create", path)), timeout_s=_TASK_TIMEOUT_S)
-        if not end.ok:
-            log = "\n".join(end.log[-_SHOWN_LINES:])
-            causes = [each.code for each in diagnose(end.log, self._way.context.facts())]
-            raise EnvironmentFault(
-                "up-start-failed", vmid=self._vmid, status=end.status,
-                causes=", ".join(causes[:_SHOWN_CAUSES]) or "-", log=log,
-            )  # fmt: skip
-
     def wait(self) -> str:
         """Until the agent answers; returns the guest's boot."""
         waiting = Waiting(self.shell, tick=self._way.context.tick)
@@ -89,7 +72,7 @@ def start(way: Way) -> StageResult:
     if there.is_running:
         return way.held(Stage.START)
     way.remember(replace(way.record, has_started=True))
-    there.start()
+    way.verb("start", vmid=str(way.wish.vmid))
     return StageResult(stage=Stage.START, came=Came.DONE, answer=f"VM {way.wish.vmid}")
 
 

@@ -95,8 +95,6 @@ TEXTS: dict[str, str] = {
     "error.up-trial-open.hint": "'hostpci confirm' keeps it; then the same command goes on",
     "error.up-not-attached": "VM {vmid} does not have all of {slot} in its configuration; nothing was started",
     "error.up-not-attached.hint": "hostpci attach {slot} --vm {vmid} says what is in the way; then the same command goes on",
-    "error.up-start-failed": "VM {vmid} did not start: {status}; likely: {causes}\n{log}",
-    "error.up-start-failed.hint": "'hostpci explain CODE' says what is behind a cause and what to do; then the same command goes on",
     "error.up-reset": "{slot} worked in VM {vmid} once and does not after a second start ({what}): the card, or its driver, does not survive a reset",
     "error.up-reset.hint": "power the host off and on (not: reboot) to get it back, and see 'hostpci doctor'; the machine should not be restarted until then",
 }

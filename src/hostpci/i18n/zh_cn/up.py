@@ -95,8 +95,6 @@ TEXTS: dict[str, str] = {
     "error.up-trial-open.hint": "hostpci confirm 保留它；然后同一条命令会继续",
     "error.up-not-attached": "虚拟机 {vmid} 的配置中没有完整的 {slot}；没有启动任何东西",
     "error.up-not-attached.hint": "hostpci attach {slot} --vm {vmid} 会说明障碍；然后同一条命令会继续",
-    "error.up-start-failed": "虚拟机 {vmid} 没有启动：{status}；可能的原因：{causes}\n{log}",
-    "error.up-start-failed.hint": "hostpci explain CODE 会说明原因及对策；然后同一条命令会继续",
     "error.up-reset": "{slot} 在虚拟机 {vmid} 中可用过一次，再次启动后不可用（{what}）：卡或其驱动经不起复位",
     "error.up-reset.hint": "将主机断电再开机（不是重启）可恢复，另见 hostpci doctor；在此之前不要再重启该虚拟机",
 }
