@@ -148,6 +148,20 @@ class Lab:
         """The guest that was put into the host, under a number."""
         return push.SecondGuest(host, vmid, self._reporter)
 
+    def push_pve_node(self, host: Guest) -> None:
+        """Put Proxmox VE's node of the tests into the host, over the second guest."""
+        push.push(host, self._run_dir, self._reporter)
+        push.push_node(host, self._run_dir, self._reporter)
+
+    def what_is_on_disk(self, host: Guest) -> Manifest:
+        """The host's disk as a power cut at this moment would leave it."""
+        host.ssh(["sync"])
+        copy = host.machine.disk_as_after_a_cut(self.folder("disk"))
+        try:
+            return self.manifest(copy)
+        finally:
+            copy.unlink()
+
     def root_differences(self) -> list[Difference]:
         """What differs from the factory image on the disk of a host that is off."""
         with self.step("comparing the whole root with the factory image"):

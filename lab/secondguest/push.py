@@ -12,6 +12,11 @@ from lab.progress import Reporter
 from lab.secondguest import image
 
 FOLDER = "/var/lib/lab"
+NODE_FOLDER = "/opt/pvenode"
+# What the guest and the node themselves write while they work
+OWN_FILES = (f"{FOLDER}/", f"{NODE_FOLDER}/", "/var/lib/pvenode/")
+_REPOSITORY = Path(__file__).resolve().parents[2]
+_NODE = Path(__file__).parents[1] / "standins/pve_node.py"
 _PROGRAM = Path(__file__).parents[1] / "standins/second_guest.py"
 _TOOL = ("python3", "-IS", f"{FOLDER}/second_guest.py")
 _PING_TIMEOUT_S = 900
@@ -27,6 +32,23 @@ def push(host: Guest, folder: Path, reporter: Reporter) -> None:
         process.run(["tar", "-S", "-czf", str(archive), *words], timeout_s=120)
         host.machine.ssh.run(["mkdir", "-p", FOLDER])
         host.machine.ssh.run(["tar", "-xzf", "-", "-C", FOLDER], stdin=archive, timeout_s=600)
+
+
+def push_node(host: Guest, folder: Path, reporter: Reporter) -> None:
+    """The tests' node of Proxmox VE, over the second guest: pvesh and qm, and a machine 100."""
+    archive = folder / "pve-node.tar.gz"
+    parts = ["tests/__init__.py", "tests/pvenode", "src"]
+    words = ["-C", str(_REPOSITORY), *parts, "-C", str(_NODE.parent), _NODE.name]
+    with reporter.step("putting a node of Proxmox VE into the host"):
+        process.run(["tar", "-czf", str(archive), "--exclude=__pycache__", *words], timeout_s=120)
+        host.machine.ssh.run(["mkdir", "-p", NODE_FOLDER])
+        host.machine.ssh.run(["tar", "-xzf", "-", "-C", NODE_FOLDER], stdin=archive, timeout_s=300)
+        host.shell(
+            f"cd {NODE_FOLDER}; chmod 755 {_NODE.name}; python3 -B {_NODE.name} setup;"
+            f" for name in pvesh qm; do ln -s {NODE_FOLDER}/{_NODE.name} /usr/bin/$name; done;"
+            " printf '#!/bin/sh\\necho pve-manager/9.1.1\\n' > /usr/bin/pveversion;"
+            " chmod 755 /usr/bin/pveversion"
+        )
 
 
 class SecondGuest:
