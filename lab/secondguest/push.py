@@ -64,6 +64,11 @@ class SecondGuest:
         number = str(self.vmid)
         with self._reporter.step(f"starting guest {number} with {len(devices) // 2} devices"):
             self._host.ssh([*_TOOL, "start", number, *devices], timeout_s=360)
+        self.wait()
+
+    def wait(self) -> None:
+        """Until its agent answers."""
+        number = str(self.vmid)
         with self._reporter.step(f"waiting for the agent of guest {number}"):
             done = self._host.ssh([*_TOOL, "ping", number], check=False, timeout_s=_PING_TIMEOUT_S)
         if done.rc != 0:

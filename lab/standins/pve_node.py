@@ -32,15 +32,15 @@ _CONFIGS = Path("/etc/pve/qemu-server")
 _VMID = 100
 _CONFIG = {
     "name": "second", "machine": "q35", "memory": "128", "agent": "1", "ostype": "l26",
-    "hostpci0": "0000:01:00,pcie=1",
 }  # fmt: skip
 
 
 def set_up() -> None:
-    """A fresh node with one machine that has the card in its configuration."""
+    """A fresh node with one machine, without a card."""
     _HOME.mkdir(exist_ok=True)
     node = Node(empty_state(9, socket.gethostname()), home=_HOME)
     node.add_vm(_VMID, _CONFIG, guest={"socket": f"{second_guest.RUN}/{_VMID}.qga"})
+    node.state["storages"]["local"]["path"] = "/var/lib/vz"
     node.state["hooks"] = {word: [_SELF, word] for word in ("start", "stop")}
     node.save()
     _show(node)

@@ -22,6 +22,8 @@ from typing import Any
 FILES = "/var/lib/lab"
 RUN = "/run/qemu-server"
 _QEMU = "/usr/bin/qemu-system-x86_64"
+# As PVE starts its own (PVE::Systemd enter_systemd_scope): what asked for it may end before it
+_SCOPE = ("systemd-run", "--scope", "--quiet", "--collect", "--slice=qemu")
 # An emulated clock cannot be measured against another one, and nothing has to be random here.
 _COMMAND_LINE = (
     "console=ttyS0 root=/dev/vda ro quiet tsc=reliable lpj=4000000 mitigations=off nokaslr"
@@ -67,7 +69,7 @@ def start(vmid: int, devices: Sequence[str]) -> None:
     """Start it; returns when QEMU has opened every device, or raises what QEMU said."""
     os.makedirs(RUN, exist_ok=True)
     done = subprocess.run(
-        arguments(vmid, devices),
+        [*_SCOPE, f"--unit={vmid}", *arguments(vmid, devices)],
         capture_output=True,
         text=True,
         errors="replace",
