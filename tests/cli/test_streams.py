@@ -63,6 +63,17 @@ def in_shell(script: str, *words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(argv, capture_output=True, text=True, check=False, timeout=60)
 
 
+# one log for both, as a unit of systemd has it
+
+
+@pytest.mark.processes
+def test_data_and_talk_come_in_the_order_in_which_they_were_said(tree: Path) -> None:
+    both = in_shell('"$@" 2>&1', "claim", SLOT, "--root", str(tree), "--yes").stdout.splitlines()
+    asked = next(at for at, line in enumerate(both) if line.startswith("1. "))
+    carried_out = next(at for at, line in enumerate(both) if line.startswith("[1/1]"))
+    assert asked < carried_out, both
+
+
 # a terminal that is gone
 
 

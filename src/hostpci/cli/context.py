@@ -216,8 +216,9 @@ class Context:
         return code if self.option("dry_run") is False else Exit.FAILED
 
     def say(self, text: str) -> None:
-        """Talk: what is going on."""
+        """Talk: what is going on. In a log that takes both, it comes after the data before it."""
         self._clear_counter()
+        self._lost = self._lost or put(sys.stdout, "")
         put(sys.stderr, f"{printable(text)}\n")
 
     def tell(self, code: str, **params: object) -> None:
