@@ -50,6 +50,9 @@ def _parser() -> argparse.ArgumentParser:
     one = commands.add_parser("nightly", help="run every scenario, with many power cuts")
     one.add_argument("--list", action="store_true", help="only print what it consists of")
     one.add_argument("--seed", type=int, help="repeat the random choices of a night")
+    one.add_argument(
+        "--cuts", type=int, default=30, help="power-cut: how many on each host (default 30)"
+    )
     one = commands.add_parser(
         "prune", help="remove the logs of old runs, unfinished builds and outdated ones"
     )

@@ -16,7 +16,6 @@ _MORE_HOSTS = {
         "guide-debian12", "guide-debian13", "lvm-debian12", "sdboot-debian12", "grub-esp-debian12",
     ),
 }  # fmt: skip
-_CUTS_PER_HOST = 30
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,28 +24,29 @@ class Run:
 
     scenario: str
     hosts: tuple[str, ...]
+    cuts: int
 
     def __str__(self) -> str:
-        cuts = f" --cuts {_CUTS_PER_HOST}" if self.scenario == "power-cut" else ""
+        cuts = f" --cuts {self.cuts}" if self.scenario == "power-cut" else ""
         return " ".join((self.scenario, *(f"--host {host}" for host in self.hosts))) + cuts
 
 
-def runs() -> Iterator[Run]:
+def runs(cuts: int) -> Iterator[Run]:
     """The whole set; a new scenario is in it by being there."""
     for name, scenario in scenarios().items():
         if name not in _NO_TEST:
-            yield Run(scenario=name, hosts=_MORE_HOSTS.get(name, scenario.hosts))
+            yield Run(scenario=name, hosts=_MORE_HOSTS.get(name, scenario.hosts), cuts=cuts)
 
 
 def run_all(arguments: argparse.Namespace) -> ExitCode:
     """Run the set, or print it; a failure does not keep the rest from running."""
     results: dict[str, bool] = {}
-    for each in runs():
+    for each in runs(arguments.cuts):
         if arguments.list:
             print(f"./dev lab run {each}")
             continue
         options = argparse.Namespace(
-            scenario=each.scenario, host=list(each.hosts), cuts=_CUTS_PER_HOST, output=None,
+            scenario=each.scenario, host=list(each.hosts), cuts=each.cuts, output=None,
             seed=arguments.seed,
         )  # fmt: skip
         results[str(each)] = run_scenario(options) is ExitCode.SUCCESS
