@@ -11,6 +11,12 @@ SHOWN_CHARS = 400
 ADDRESS = r"([0-9a-f]{4}:)?[0-9a-f]{2}:[01][0-9a-f]\.[0-7]"
 _ADDRESS = re.compile(rf"(?<![0-9a-f:.]){ADDRESS}(?![0-9a-f]|:[0-9a-f]{{2}}[:.])")
 _ESCAPE_SEQUENCE = re.compile(r"\x1b(\[[0-9;?]*[ -/]*[@-~]|[@-_])")
+# intel/dmar.c of Linux 5.14 to 5.16 wrote the requester in this form
+_WRITTEN_AS_NUMBERS = re.compile(r"\[0x([0-9a-f]{2}):0x([01][0-9a-f]\.[0-7])\]")
+# What forums and word processors make of quotes and spaces
+_PLAIN = str.maketrans({"\u2018": "'", "\u2019": "'", "\u201c": '"', "\u201d": '"', "\u00a0": " "})
+# A log inside an answered mail
+_QUOTED = re.compile(r"^(> ?)+(?=\S)")
 # journald and rsyslog write the line breaks of one message like this
 _WRITTEN_BREAK = re.compile(r"\\x0a|\\n(?=NVRM)|#012")
 _MONTHS = "Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec"
@@ -43,6 +49,10 @@ def messages(lines: Iterable[str], source: str = "", first: int = 1) -> Iterator
 def split(number: int, raw: str, source: str = "") -> Iterator[Line]:
     """What one line of a file says. Its end is cut off, however long it is."""
     text = raw[:MAX_CHARS].rstrip()
+    if not text.isascii():
+        text = text.translate(_PLAIN).rstrip()
+    if text.startswith(">"):
+        text = _QUOTED.sub("", text)
     if "\x1b" in text:
         text = _ESCAPE_SEQUENCE.sub("", text)
     if "\\x0a" in text or "\\nNVRM" in text or "#012" in text:
@@ -60,12 +70,16 @@ def shown(text: str) -> str:
 
 def device_in(text: str) -> str:
     """The first PCI address, with its domain; empty if there is none."""
-    found = _ADDRESS.search(text)
+    found = _ADDRESS.search(_usual(text))
     return full_address(found[0]) if found else ""
 
 
 def devices_in(text: str) -> tuple[str, ...]:
-    return tuple(full_address(each[0]) for each in _ADDRESS.finditer(text))
+    return tuple(full_address(each[0]) for each in _ADDRESS.finditer(_usual(text)))
+
+
+def _usual(text: str) -> str:
+    return _WRITTEN_AS_NUMBERS.sub(r"[\1:\2]", text) if "[0x" in text else text
 
 
 def full_address(address: str) -> str:

@@ -15,6 +15,8 @@ from .passed import companions, covers, displays, is_meant, is_passed, is_same_v
 VFIO = "vfio-pci"
 _NVIDIA, _NVIDIA_CLASS = "10de", ("0300", "VGA compatible controller")
 _SMALL_EXCERPT = 60
+_PAIR = 2
+_FEW_GROUPS = 3
 _MAKERS = re.compile(r"\b(10de|1002|8086):|NVIDIA|AMD/ATI|Intel Corp")
 _WHOLE_LISTING = 5
 _FRAMEBUFFERS = re.compile(
@@ -30,6 +32,7 @@ _CPU_BITS = re.compile(r"address sizes\s*: (?P<bits>[0-9]+) bits physical")
 _IOMMU_BITS = re.compile(r"Host address width (?P<bits>[0-9]+)")
 _VFS = re.compile(r"Number of VFs: (?P<number>[0-9]+)")
 _VF_LISTED = re.compile(r"Virtual Function|VF [0-9]+: |Enabled [0-9]+ VFs|0000:00:02\.[1-7]")
+_WANTED_AT_BOOT = re.compile(r"max_vfs=[1-9]")
 
 
 def _lines(found: Iterable[Listed]) -> Iterator[Line]:
@@ -52,6 +55,8 @@ def _wanted(case: Case, each: Listed) -> bool:
     if is_meant(case, each) or each.driver == VFIO:
         return True
     nothing_said = not passed_places(case) and not case.ids
+    if any(other.driver == VFIO for other in displays(case)):
+        return False  # that one is meant, and this one is the host's
     is_about_it = bool(answer(case, "passthrough-context")) and case.total <= _SMALL_EXCERPT
     return nothing_said and is_about_it and not answer(case, "log-of-guest")
 
@@ -92,9 +97,11 @@ def another_driver_is_vfio(case: Case) -> Answer:
 @observes("nouveau-in-guest")
 def nouveau_in_guest(case: Case) -> Answer:
     asked_nvidia = case.lines_of("guest-nvidia-module-missing", "guest-nvidia-no-devices")
+    cards = [each for each in displays(case) if each.driver == "nouveau"]
     if not answer(case, "log-of-guest") and not asked_nvidia:
-        return UNKNOWN
-    return _answer(each for each in displays(case) if each.driver == "nouveau")
+        # Somebody has installed NVIDIA's driver, and shows who has the card instead
+        cards = [each for each in cards if case.is_handpicked and "nvidia" in each.modules]
+    return _answer(cards)
 
 
 @observes("gpu-in-guest-without-driver")
@@ -213,7 +220,8 @@ def twins_taken_by_id(case: Case) -> Answer:
     for ids, twins in by_ids.items():
         # Each of them given away by its address is what their owner wants
         is_unasked = not all(is_passed(case, each.address) for each in twins)
-        taken = is_unasked and all(each.driver == VFIO for each in twins)
+        # A host with three of a kind and more is full of them to give them all away
+        taken = is_unasked and all(each.driver == VFIO for each in twins) and len(twins) == _PAIR
         if (taken or ids in case.ids) and len({each.slot for each in twins}) > 1:
             return _answer(twins)
     return UNKNOWN
@@ -228,6 +236,12 @@ def _groups_of_cards(case: Case) -> Iterator[tuple[str, ...]]:
     for members in case.groups.values():
         if any(address in cards or is_passed(case, address) for address in members):
             yield members
+
+
+def _groups_shown(case: Case) -> Iterator[tuple[str, ...]]:
+    """Without a card among them, the few groups that somebody picked out."""
+    if not displays(case) and case.is_handpicked and len(case.groups) <= _FEW_GROUPS:
+        yield from case.groups.values()
 
 
 def _strangers(case: Case, members: tuple[str, ...]) -> list[Listed]:
@@ -260,11 +274,25 @@ def group_holds_host_device(case: Case) -> Answer:
 def group_of_several_slots(case: Case) -> Answer:
     for members in _groups_of_cards(case):
         strangers = _strangers(case, members)
-        behind = {each.rpartition(".")[0] for each in members if not each.startswith("0000:00:")}
-        bridges = {each.slot for each in map(case.listed_at, members) if each and each.is_bridge}
-        if strangers or len(behind - bridges) > 1:
+        if strangers or len(_slots_behind(case, members)) > 1:
             return holds((each.line for each in strangers), members)
+    for members in _groups_shown(case):
+        functions = _virtual_functions(case, members)
+        if functions or len(_slots_behind(case, members)) > 1:
+            return holds((each.line for each in functions), members)
     return UNKNOWN
+
+
+def _slots_behind(case: Case, members: tuple[str, ...]) -> set[str]:
+    """Slots that are not on the root bus, without the bridges."""
+    behind = {each.rpartition(".")[0] for each in members if not each.startswith("0000:00:")}
+    return behind - {each.slot for each in map(case.listed_at, members) if each and each.is_bridge}
+
+
+def _virtual_functions(case: Case, members: tuple[str, ...]) -> list[Listed]:
+    """Those that share a group with something else: each could be for another machine."""
+    listed = [each for each in map(case.listed_at, members) if each is not None]
+    return [each for each in listed if "Virtual Function" in each.name] if len(listed) > 1 else []
 
 
 @observes("groups-are-clean")
@@ -443,7 +471,10 @@ def vfs_wanted_and_absent(case: Case) -> Answer:
     wanted = case.lines_of("sysfs-vfs-wanted")
     if not wanted or any(_VF_LISTED.search(line.text) for line in case.lines):
         return UNKNOWN
-    return holds(wanted)
+    asked = [line for line in wanted if not _WANTED_AT_BOOT.search(line.text)]
+    # A word for the driver in a log in which nobody looked for them: not seen is not absent
+    looked = asked or case.listed or case.lines_of("vfs-zero", "sriov-capability")
+    return holds(wanted) if looked else UNKNOWN
 
 
 @observes("vfs-wanted-without-capability")

@@ -19,6 +19,8 @@ _BAR_SIZE = re.compile(r"\[mem size 0x(?P<size>[0-9a-f]+)")
 _LARGE_BAR = 1 << 26
 _DMA_MAP = re.compile(r"dma_map ?\([^,]*, 0x(?P<address>[0-9a-f]+), 0x(?P<size>[0-9a-f]+)")
 _HIGH = 1 << 36
+# No IOMMU for virtual machines is narrower: client VT-d has 39 bits, AMD-Vi 48
+_NARROWEST = 1 << 38
 _ID = re.compile(r"\b(?P<vendor>1002|10de|8086):(?P<device>[0-9a-f]{4})\b")
 # drivers/pci/probe.c pci_setup_device: a bridge would be of type 01, and a failed reset that names
 # one is about what hangs below it
@@ -53,8 +55,9 @@ def handpicked_with_context(case: Case) -> Answer:
 def passthrough_context(case: Case) -> Answer:
     """The log is about handing a device over; a crash in any other has nothing to do with us."""
     # In a whole journal some machine is started every day, with or without a device
-    marks = ("vfio-named", "vm-start-seen") if case.is_handpicked else ("vfio-named",)
-    lines = case.lines_of(*marks)
+    # and nobody picks out a list of groups for another reason
+    more = ("vm-start-seen", "group-listing") if case.is_handpicked else ()
+    lines = case.lines_of("vfio-named", *more)
     return seen_if((*lines[:1], *(each.line for each in case.hostpci[:1])))
 
 
@@ -129,6 +132,17 @@ def mapped_address_is_high(case: Case) -> Answer:
         if match and int(match["address"], 16) >= _HIGH:
             return holds((line,), detail=f"0x{match['address']}")
     return UNKNOWN
+
+
+@observes("mapped-address-is-low")
+def mapped_address_is_low(case: Case) -> Answer:
+    """Every address that was refused is one that any IOMMU has."""
+    refused = [
+        (int(match["address"], 16) + int(match["size"], 16), line)
+        for line in case.lines_of("iommu-address-width")
+        if (match := _DMA_MAP.search(line.text))
+    ]
+    return seen_if(line for _, line in refused if all(end <= _NARROWEST for end, _ in refused))
 
 
 @observes("large-bar-without-space")

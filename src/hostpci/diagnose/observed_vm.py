@@ -199,8 +199,10 @@ def hostpci_is_pending(case: Case) -> Answer:
 
 @observes("windows-on-apu")
 def windows_on_apu(case: Case) -> Answer:
-    if not case.vm_value("ostype").startswith("win"):
-        return UNKNOWN
+    if not case.vm_value("ostype").startswith("win") and (
+        _line(case, "ostype") or not case.hostpci
+    ):
+        return UNKNOWN  # the web interface always sets it: where it is missing it was cut off
     by_rom = [each for each in case.hostpci if _APU_ROM.search(each.options.get("romfile", ""))]
     if by_rom:
         return _of(by_rom)
