@@ -338,7 +338,7 @@ def _section(values: dict[str, Any]) -> str:
 
 def quoted(text: str) -> str:
     return re.sub(
-        r"[^ !-9;-~]", lambda match: "".join(f"%{b:02X}" for b in match[0].encode()), text
+        r"[^ !-$&-9;-~]", lambda match: "".join(f"%{b:02X}" for b in match[0].encode()), text
     )
 
 

@@ -77,6 +77,28 @@ def test_what_pve_leaves_out_and_how_it_says_so(text: str, warnings: list[str]) 
     assert list(parse_mappings(text).warnings) == [prefix + each for each in warnings]
 
 
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        (f"description {'显' * 1366}", "description': value may only be 4096 characters long"),
+        (f"map id=1:2,description={'显' * 1366}", "value may only be 4096 characters long"),
+        ("map node=a,id=10de:1f08,path=0000:01:00é0", "path: value does not match the regex"),
+        ("map node=ä,id=10de:1f08,path=0000:01:00", "node: invalid format"),
+    ],
+)
+def test_the_bytes_of_the_file_are_what_pve_checks(line: str, said: str) -> None:
+    """The cluster's file system gives it bytes; only what the API is given is text."""
+    warnings = parse_mappings(f"gpu\n\t{line}\n").warnings
+    assert said in warnings[0]
+    short = f"gpu\n\tdescription {'显' * 1365}\n\tmap {MAP}\n"
+    assert parse_mappings(short).warnings == ()
+
+
+def test_words_about_a_value_come_back_as_text() -> None:
+    (first, _) = parse_mappings("gpu\n\tmdev ja·\n").warnings
+    assert "got 'ja·'" in first
+
+
 def test_a_section_that_pve_threw_away_keeps_it_from_writing() -> None:
     mappings = parse_mappings(f"gpu\n\n{FILE}")
     assert mappings.document()["gpu"] is None

@@ -190,6 +190,20 @@ def test_cloud_init_notes_are_kept_while_there_is_a_cloud_init_drive() -> None:
     assert write_vm_config(parse_vm_config("name: a\n" + notes)) == "name: a\n"
 
 
+def test_notes_are_written_so_that_they_are_read_as_they_were() -> None:
+    """encode_text of PVE 8 and 9 keeps the sign that its own code begins with, too."""
+    config = parse_vm_config("#50%25 of %C3%A4%3A 100%\nname: a\n")
+    assert config.main["description"] == "50% of ä: 100%"
+    assert write_vm_config(config) == "#50%25 of %C3%A4%3A 100%25\nname: a\n"
+
+
+@pytest.mark.parametrize("end", ["%C2%A0", "\u3000", "%E2%80%A8", "%0A \t", "\u0085"])
+def test_white_space_of_any_script_ends_notes_and_is_taken_off(end: str) -> None:
+    """The notes are text by then, and Perl's ``\\s`` is that of Unicode; but not its ``\\x1c``."""
+    assert parse_vm_config(f"#a\u3000b{end}\n").main == {"description": "a\u3000b"}
+    assert parse_vm_config(f"#a{end}%1C\n").main["description"].endswith("\x1c")
+
+
 def test_what_pve_tidies_when_it_writes() -> None:
     text = "cores: 2\nscsi0: local:100/a.raw\nsmp: 4\nunused0: local:100/a.raw\n"
     assert write_vm_config(parse_vm_config(text)) == "scsi0: local:100/a.raw\nsockets: 4\n"

@@ -223,9 +223,12 @@ def _take(key: str, text: str | None, values: dict[str, str | int], maps: list[s
         raise FormatError("got undefined value\n")
     if "\r" in text:
         raise FormatError("property contains a line feed\n")
-    wrong = check_text(schema, text, "", FORMATS).get(ROOT)
+    # PVE checks the bytes of the file, a character each; only what its API is given is text to it
+    read = text.encode("utf-8", "surrogatepass").decode("latin-1")
+    wrong = check_text(schema, read, "", FORMATS).get(ROOT)
     if wrong:
-        raise FormatError(f"{wrong}\n")
+        said = wrong.encode("latin-1").decode("utf-8", "surrogatepass")
+        raise FormatError(f"{said}\n")
     if key == "map":
         maps.append(text)
     else:

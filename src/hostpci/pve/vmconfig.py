@@ -17,7 +17,10 @@ from .vmoptions import formats, is_drive, options, read_option
 
 Options = Mapping[str, Value]
 
-_WHITE = " \t\n\r\f\v"
+# Perl's \s on text; Python's takes in four control characters more
+_WHITE = " \t\n\r\f\v\x85\xa0\u1680\u2028\u2029\u202f\u205f\u3000" + "".join(
+    map(chr, range(0x2000, 0x200B))
+)
 _BLANK = re.compile(rf"{SPACE}*\Z")
 _PENDING = re.compile(rf"\[PENDING\]{SPACE}*$", re.IGNORECASE)
 # only the word before the colon may be in any case
@@ -33,8 +36,9 @@ _OPTION = re.compile(rf"([a-z][a-z_\-]*\d*):{SPACE}*(.+?){SPACE}*$", re.ASCII)
 _CLOUD_INIT = re.compile(
     r"[:/](?:vm-\d+-)?cloudinit(?:\.(?:raw|qcow|qcow2|qed|vmdk|cloop))?$", re.ASCII
 )
-# PVE::Tools::encode_text: printable ASCII stays, but for the colon
-_STAYS = "".join(chr(code) for code in range(0x20, 0x7F) if chr(code) != ":")
+# pve-common PVE/ParseUtils.pm encode_text: printable ASCII stays, but for the colon and what an
+# escape begins with
+_STAYS = "".join(chr(code) for code in range(0x20, 0x7F) if chr(code) not in ":%")
 _FLEECING: Mapping[str, Schema] = {
     "fleecing-images": {"type": "string", "format": "pve-volume-id-list", "optional": 1}
 }
