@@ -173,8 +173,10 @@ def test_an_address_is_a_host_and_perhaps_a_port(
 
 
 @pytest.mark.parametrize(
-    "text", [TOKEN, f"{TOKEN}\n", f"PVEAPIToken={TOKEN}", f"hostpci@pve!gpu-1={SECRET}"]
-)
+    "text",
+    [TOKEN, f"{TOKEN}\n", f"PVEAPIToken={TOKEN}", f"hostpci@pve!gpu-1={SECRET}",
+     f"ops@example.org@ad!gpu={SECRET}"],
+)  # fmt: skip
 def test_a_token_is_read_from_a_file_of_ones_own(tmp_path: Path, text: str) -> None:
     path = tmp_path / "token"
     path.write_text(text, encoding="ascii")

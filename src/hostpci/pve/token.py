@@ -15,9 +15,10 @@ from .node import PveError
 VARIABLE = "HOSTPCI_PVE_TOKEN"
 _MAX_BYTES = 4096
 _HEADER = "PVEAPIToken="
-# pve-access-control PVE/AccessControl.pm: token ids begin with a letter; secrets are UUIDs
+# pve-access-control PVE/AccessControl.pm token_full_regex: token ids begin with a letter; users of
+# a directory may be addresses (a@example.org@ad); secrets are UUIDs
 _TOKEN = re.compile(
-    r"(?P<name>[^\s:/!=@]+@[A-Za-z][A-Za-z0-9.\-_]+![A-Za-z][A-Za-z0-9.\-_]+)=(?P<secret>[\w-]+)",
+    r"(?P<name>[^\s:/!=]+@[A-Za-z][A-Za-z0-9.\-_]+![A-Za-z][A-Za-z0-9.\-_]+)=(?P<secret>[\w-]+)",
     re.ASCII,
 )
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
