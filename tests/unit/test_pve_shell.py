@@ -69,6 +69,9 @@ def test_a_call_is_one_list_of_words() -> None:
         ("null\n", "get", None),
         ("update VM 100: -hostpci0 01:00,pcie=1\n", "set", None),
         (f'generating cloud-init ISO\nkvm: warning\n"{UPID}"\n', "create", UPID),
+        # a program of the task left its line without an end
+        (f'swtpm is up"{UPID}"\n', "create", UPID),
+        ('update VM 100: -description "a"\n', "set", None),
         # of another node: pvesh joins what came through ssh
         (f'"generating cloud-init ISO\\"{UPID}\\""\n', "create", UPID),
     ],

@@ -33,6 +33,8 @@ _CHANGE_TIMEOUT_S = 4 * 3600
 # Anybody on the node can read the arguments of a process
 _SECRETS = {"password", "cipassword", "ticket", "tfa-challenge", "keyring", "master-pubkey"}
 _TASK = re.compile(r"UPID:[^:\s\"]+:[0-9A-Fa-f]{8}:[0-9A-Fa-f]{8,9}:[0-9A-Fa-f]{8}:[^:\s]+:[^:\s]*:[^:\s]+:")  # fmt: skip  # noqa: E501
+# A program of the task may have left its last line without an end; the answer is then behind it
+_GLUED = re.compile(rf'"({_TASK.pattern})"$')
 # Of a call for another node pvesh repeats the whole command line
 _SSH = re.compile(r"command 'ssh .*' failed", re.DOTALL)
 _WRONG_FIELDS = "400 Parameter verification failed."
@@ -100,7 +102,9 @@ def _answer(stdout: str, name: str, method: str) -> Any:  # noqa: ANN401
     except ValueError:
         if method == "get":
             raise PveError("pve-garbled", call=name, reason=last[:200]) from None
-        return None  # only a log, such as that of a change of a configuration
+        glued = _GLUED.search(last)
+        # else only a log, such as that of a change of a configuration
+        return glued[1] if glued else None
     task = _TASK.findall(found) if isinstance(found, str) else []
     return task[-1] if task else found
 
