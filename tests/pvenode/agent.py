@@ -33,7 +33,7 @@ def guest(node: Node, call: Call) -> dict[str, Any]:
     """agent_available [qemu-server PVE/QemuServer/Agent.pm], in its order."""
     vmid = str(call["vmid"])
     vm = node.vm(vmid, call["node"])
-    if not str(vm["config"].get("agent", "0")).startswith(("1", "enabled=1")):
+    if "agent" not in vm["config"]:
         raise Refusal("No QEMU guest agent configured\n")
     if vm.get("status") != "running":
         raise Refusal(f"VM {vmid} is not running\n")
@@ -126,7 +126,8 @@ def execute(node: Node, call: Call) -> Any:
     code, out, err = _answered(node, call, found, argv, data)
     node.state["counter"] += 1
     pid = 1000 + node.state["counter"]
-    ended = {"exited": 1, "exitcode": code, "out-data": out, "err-data": err}
+    said = {"out-data": out.encode().decode("latin-1"), "err-data": err.encode().decode("latin-1")}
+    ended = {"exited": 1, "exitcode": code, **said}
     found.setdefault("running", {})[str(pid)] = {
         "polls": found.get("polls", 0), "ended": {k: v for k, v in ended.items() if v != ""},
     }  # fmt: skip
@@ -157,7 +158,8 @@ def exec_status(node: Node, call: Call) -> Any:
         said = qga(found["socket"], "guest-exec-status", {"pid": int(call["pid"])})
         for key in ("out-data", "err-data"):
             if key in said:
-                said[key] = base64.b64decode(said[key]).decode("utf-8", "replace")
+                # Perl's decode_base64 makes bytes; its JSON takes each for a character
+                said[key] = base64.b64decode(said[key]).decode("latin-1")
         return {**said, "exited": int(said["exited"])}
     kept = found.get("running", {}).get(str(call["pid"]))
     if kept is None:

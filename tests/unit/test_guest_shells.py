@@ -18,8 +18,9 @@ from hostpci.guest.ssh import SshShell
 from hostpci.guest.tables import load_tables
 from hostpci.host.runner import Completed, Keep, Runner
 from hostpci.model.guest import Verdict
+from hostpci.pve.node import PveError
 
-from ..pve_stub import Clock, StubPve, agent_of
+from ..pve_stub import Clock, Refusing, StubPve, agent_of
 from ..pvenode.doors import shell as pvesh_door
 from ..pvenode.node import Node, empty_state
 from ..scratch_guest import ScratchGuest
@@ -49,6 +50,67 @@ def test_a_script_goes_in_and_what_it_said_comes_out() -> None:
     node = node_with(answers=[["echo hello", 3, "hello\n", "oops\n"]], polls=2)
     said = AgentShell(pvesh_door(node), 100, sleep=lambda _: None).run("echo hello", timeout_s=9)
     assert (said.code, said.out, said.err) == (3, "hello\n", "oops\n")
+
+
+def test_what_a_guest_says_in_another_script_comes_out_as_it_is() -> None:
+    """PVE's JSON holds a character for each byte of it."""
+    node = node_with(answers=[["motd", 0, "显卡 naïve\n", "Größe\n"]])
+    said = AgentShell(pvesh_door(node), 100, sleep=lambda _: None).run("motd", timeout_s=9)
+    assert (said.out, said.err) == ("显卡 naïve\n", "Größe\n")
+
+
+@pytest.mark.parametrize("text", ["\xff\xfe", "caf\xe9"])
+def test_bytes_that_are_no_text_are_marked(text: str) -> None:
+    said = agent_of(answering(exited=1, exitcode=0, **{"out-data": text})).run("x", timeout_s=5)
+    assert "\ufffd" in said.out
+
+
+# QMPClient.pm and Monitor.pm: the agent's socket is there for one at a time
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        ("unable to connect to VM 100 qga socket - timeout after 31 retries",
+         "guest-agent-silent"),
+        ("VM 100 qga command 'guest-exec-status' failed - client closed connection",
+         "guest-agent-silent"),
+        ("VM 100 qga command 'guest-exec' failed - got timeout", "guest-agent-silent"),
+        ("VM 100 qga command 'guest-exec' failed - got wrong command id '12' (expected 13)",
+         "guest-agent-silent"),
+        ("VM 100 not running", "guest-stopped"),
+    ],
+)  # fmt: skip
+def test_words_about_the_agent_have_a_name(words: str, code: str) -> None:
+    with pytest.raises(ToolError) as caught:
+        agent_of(Refusing(f"{words}\n")).require()
+    assert caught.value.code == code
+
+
+def test_a_program_is_waited_for_while_the_door_restarts() -> None:
+    """pveproxy begins anew when its certificate does."""
+    asked = 0
+
+    def answer(_method: str, last: str, _params: dict[str, Any]) -> Any:
+        nonlocal asked
+        if last == "exec":
+            return {"pid": 7}
+        asked += 1
+        if asked < 4:
+            raise PveError("pve-unreachable", call="GET exec-status", reason="refused", who="x")
+        return {"exited": 1, "exitcode": 0, "out-data": "done"}
+
+    assert agent_of(StubPve(answer)).run("true", timeout_s=60).out == "done"
+
+
+def test_a_refusal_while_a_program_runs_is_told_at_once() -> None:
+    def answer(_method: str, last: str, _params: dict[str, Any]) -> Any:
+        if last == "exec":
+            return {"pid": 7}
+        raise PveError("pve-denied-unnamed", call="GET exec-status", reason="no", who="x")
+
+    pve = StubPve(answer)
+    with pytest.raises(PveError, match="pve-denied"):
+        agent_of(pve).run("true", timeout_s=60)
+    assert len(pve.calls) == 2
 
 
 @pytest.mark.processes

@@ -93,9 +93,10 @@ class AgentShell(GuestShell):
             try:
                 said = self._asked("get", "exec-status", {"pid": pid})
                 unanswered = 0
-            except GuestError:
+            except ToolError as error:
                 unanswered += 1
-                if unanswered > _MAX_UNANSWERED:
+                may_pass = isinstance(error, GuestError) or error.code == "pve-unreachable"
+                if not may_pass or unanswered > _MAX_UNANSWERED:
                     raise
                 said = {"exited": 0}
             if not isinstance(said, dict):
@@ -116,8 +117,8 @@ class AgentShell(GuestShell):
             key = "signal" if "signal" in said else "exitcode"
             what = f"{key}={said.get(key)}"
             raise GuestError("guest-lies", guest=self.name, what=_short(what))
-        out, is_cut = clean(said.get("out-data", ""))
-        err, _ = clean(said.get("err-data", ""))
+        out, is_cut = clean(_text(said.get("out-data", "")))
+        err, _ = clean(_text(said.get("err-data", "")))
         return Said(code=code, out=out, err=err, is_cut=is_cut or bool(said.get("out-truncated")))
 
     def _asked(self, method: str, command: str, params: Mapping[str, str | int]) -> Any:  # noqa: ANN401
@@ -130,12 +131,17 @@ class AgentShell(GuestShell):
 
 
 # What PVE says when the agent is the matter [qemu-server PVE/QemuServer/Agent.pm,
-# assert_agent_available; PVE/QMPClient.pm for the time-out], and what we call it
+# assert_agent_available; PVE/QMPClient.pm, PVE/QemuServer/Monitor.pm], and what we call it. QEMU
+# takes one connection to the agent at a time: while a browser shows the machine's addresses, ours
+# may not come through
 MATTERS = (
     ("no qemu guest agent configured", "guest-agent-not-configured"),
     ("qemu guest agent is not running", "guest-agent-silent"),
     ("got timeout", "guest-agent-silent"),
-    ("is not running", "guest-stopped"),  # VM 100 is not running
+    (" qga socket - ", "guest-agent-silent"),
+    ("client closed connection", "guest-agent-silent"),
+    ("got wrong command id", "guest-agent-silent"),
+    ("not running", "guest-stopped"),  # VM 100 is not running, VM 100 not running
     ("command guest-exec has been disabled", "guest-agent-forbids"),
     ("guest-exec is disabled", "guest-agent-forbids"),
     ("has been disabled for this instance", "guest-agent-forbids"),
@@ -153,6 +159,20 @@ def _agent_error(error: ToolError, guest: str) -> ToolError:
             found.exit = error.exit
             return found
     return error
+
+
+def _text(value: object) -> object:
+    """What a program printed, as text.
+
+    PVE takes the base64 off and leaves bytes, which its JSON makes characters of, one of each
+    [qemu-server PVE/QemuServer/Agent.pm qemu_exec_status; JSON of Perl]: UTF-8 comes out doubled.
+    """
+    if not isinstance(value, str) or value.isascii():
+        return value
+    try:
+        return value.encode("latin-1").decode("utf-8", "replace")
+    except UnicodeEncodeError:
+        return value
 
 
 def _number(value: object) -> int | None:
