@@ -201,7 +201,7 @@ def test_notes_are_written_so_that_they_are_read_as_they_were() -> None:
 def test_white_space_of_any_script_ends_notes_and_is_taken_off(end: str) -> None:
     """The notes are text by then, and Perl's ``\\s`` is that of Unicode; but not its ``\\x1c``."""
     assert parse_vm_config(f"#a\u3000b{end}\n").main == {"description": "a\u3000b"}
-    assert parse_vm_config(f"#a{end}%1C\n").main["description"].endswith("\x1c")
+    assert str(parse_vm_config(f"#a{end}%1C\n").main["description"]).endswith("\x1c")
 
 
 def test_what_pve_tidies_when_it_writes() -> None:
