@@ -14,6 +14,7 @@ from hostpci.errors import Exit
 from hostpci.guest import longrun
 
 from ..pvenode.doors import shell as pvesh_door
+from ..pvenode.errors import Refusal
 from ..pvenode.node import Node, empty_state
 from ..scratch_guest import ScratchGuest
 
@@ -21,14 +22,16 @@ pytestmark = pytest.mark.processes
 
 
 @pytest.fixture
-def guest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ScratchGuest:
+def node() -> Node:
+    made = Node(empty_state())
+    made.add_vm(100, {"agent": "1"}, guest={}, status="running")
+    made.add_vm(101, {"agent": "1"})
+    return made
+
+
+@pytest.fixture
+def guest(tmp_path: Path, node: Node, monkeypatch: pytest.MonkeyPatch) -> ScratchGuest:
     made = ScratchGuest(tmp_path)
-    state = empty_state()
-    state["vms"]["100"] = {
-        "node": state["node"], "status": "running", "config": {"agent": "1"}, "guest": {},
-    }  # fmt: skip
-    state["vms"]["101"] = {"node": state["node"], "status": "stopped", "config": {"agent": "1"}}
-    node = Node(state)
 
     def run(_node: Node, _vmid: str, _argv: list[str], data: str) -> tuple[int, str, str]:
         done = subprocess.run(
@@ -92,3 +95,32 @@ def test_bad_words_and_bad_guests_are_told(
     assert main(["guest", *words, "--json"]) != Exit.OK
     assert json.loads(capsys.readouterr().out)["code"] == code
     assert guest.calls == []
+
+
+def test_the_second_proof_is_of_another_start(
+    guest: ScratchGuest, node: Node, capsys: pytest.CaptureFixture[str]
+) -> None:
+    node.hooks["start"] = lambda _node, _vmid: guest.put(
+        "proc/sys/kernel/random/boot_id", "boot-2\n"
+    )
+    assert main(["guest", "100", "--yes", "--twice", "--json"]) == Exit.OK
+    said = json.loads(capsys.readouterr().out)
+    assert said["proven"] is True
+    assert [each["outcome"] for each in said["second_proof"]["steps"]] == ["holds"] * 3
+
+
+def test_a_machine_that_does_not_start_again_is_explained(
+    guest: ScratchGuest, node: Node, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def broken(_node: Node, _vmid: str) -> list[str]:
+        raise Refusal(
+            "start failed: kvm: -device vfio-pci,host=0000:01:00.0: vfio 0000:01:00.0: failed to"
+            " open /dev/vfio/8: Device or resource busy\n"
+        )
+
+    node.hooks["start"] = broken
+    assert main(["guest", "100", "--yes", "--twice", "--json"]) == Exit.FAILED
+    said = json.loads(capsys.readouterr().out)
+    assert said["error"] == "start-failed"
+    assert said["diagnoses"][0]["code"] == "pci-in-use-by-other-vm", said["diagnoses"]
+    assert guest.calls

@@ -14,6 +14,7 @@ from .errors import Refusal, bad_parameter
 from .node import QEMU, Call, Node, config_text, digest, new_uuid, on
 from .schema import properties, typed
 
+_LOOKS_UNTIL_CLEANUP = 2
 _VM = "/nodes/{node}/qemu/{vmid}"
 _CPU = {"affinity", "cores", "cpu", "cpulimit", "cpuunits", "numa", "smp", "sockets", "vcpus"}
 _MEMORY = {"memory", "balloon", "shares", "allow-ksm"}
@@ -468,6 +469,7 @@ def resize(node: Node, call: Call) -> Any:
 def current(node: Node, call: Call) -> Any:
     vmid = str(call["vmid"])
     vm = node.vm(vmid, call["node"])
+    _clean_up(node, vmid, vm)
     found = summary(node, vmid, vm)
     runs = vm.get("status") == "running"
     found |= {
@@ -507,6 +509,14 @@ def _stop(node: Node, vmid: str) -> list[str]:
     return lines + _apply(node, node.vm(vmid), vmid)
 
 
+def _clean_up(node: Node, vmid: str, vm: dict[str, Any]) -> None:
+    """After a reboot's task qmeventd starts the machine again, a moment later."""
+    if vm.get("reboot_request"):
+        vm["reboot_request"] -= 1
+        if not vm["reboot_request"]:
+            _start(node, vmid)
+
+
 def _power(order: str, kind: str) -> None:
     @on("POST", f"{_VM}/status/{order}")
     def handle(node: Node, call: Call) -> Any:
@@ -523,10 +533,11 @@ def _power(order: str, kind: str) -> None:
                 if vm.get("status") != "running":
                     raise Refusal(f"VM {vmid} not running\n")
                 return []
-            if order == "shutdown" and vm.get("deaf") and not call.is_set("forceStop"):
+            if order in {"shutdown", "reboot"} and vm.get("deaf") and not call.is_set("forceStop"):
                 raise Refusal("VM quit/powerdown failed - got timeout\n")
-            lines = _stop(node, vmid)
-            return lines + _start(node, vmid) if order == "reboot" else lines
+            if order == "reboot":
+                vm["reboot_request"] = _LOOKS_UNTIL_CLEANUP
+            return _stop(node, vmid)
 
         if order == "reboot" and vm.get("status") != "running":
             raise Refusal(f"VM {vmid} not running\n")

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from hostpci.pve.node import Pve, PveError
-from hostpci.pve.power import Power, TaskFailedError, start_vm, stop_vm
+from hostpci.pve.power import Power, TaskFailedError, reboot_vm, start_vm, stop_vm
 from tests.pvenode.doors import https, shell
 from tests.pvenode.errors import Refusal
 from tests.pvenode.node import Node, empty_state
@@ -83,6 +83,23 @@ def test_a_deaf_guest_is_left_running_unless_force_is_asked_for(node: Node, pve:
     assert node.vm(100)["status"] == "running"
     assert not stop_vm(pve, 100, timeout_s=5, by_force=True).was_so
     assert node.vm(100)["status"] == "stopped"
+
+
+def test_a_reboot_is_over_when_the_machine_runs_again_and_not_when_its_task_ends(
+    node: Node, pve: Pve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hostpci.pve.power._PAUSE_S", 0.0)
+    node.vm(100)["status"] = "running"
+    assert reboot_vm(pve, 100).state == "running"
+    assert node.vm(100)["status"] == "running"
+
+
+def test_a_guest_that_does_not_reboot_is_left_running(node: Node, pve: Pve) -> None:
+    node.vm(100).update(status="running", deaf=True)
+    with pytest.raises(TaskFailedError) as caught:
+        reboot_vm(pve, 100, timeout_s=5)
+    assert caught.value.code == "stop-still-running"
+    assert node.vm(100)["status"] == "running"
 
 
 def test_a_machine_that_is_not_there(pve: Pve) -> None:

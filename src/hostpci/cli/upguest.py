@@ -8,7 +8,7 @@ from typing import Any
 from ..errors import RefusedError
 from ..guest.agent import AgentShell
 from ..guest.course import Course
-from ..guest.power import PvePower, Waiting, boot_id
+from ..guest.power import SHUTDOWN_S, PvePower, Waiting, boot_id
 from ..guest.tables import load_tables
 from ..model.guest import GuestProof
 from ..model.up import Came, ProvenStart, Stage, StageResult
@@ -94,8 +94,9 @@ def restart(way: Way) -> StageResult:
     """Reset acceptance: the same proof in a second QEMU. A card that cannot be reset fails here."""
     if way.record.survived_reset:
         return StageResult(stage=Stage.RESTART, came=Came.HELD, answer=way.record.proven[-1].at)
-    there = _Guest(way)
-    there.power.stop_and_start()
+    there, vmid = _Guest(way), str(way.wish.vmid)
+    way.verb("stop", vmid=vmid, timeout=str(SHUTDOWN_S), force=False)
+    way.verb("start", vmid=vmid)
     there.wait()
     proof = there.course().settled_proof()
     if not proof.proven:

@@ -7,11 +7,11 @@ from collections.abc import Callable
 
 from ..errors import ToolError
 from ..pve.node import Pve
-from .shell import GuestError, GuestShell, clean
+from ..pve.power import reboot_vm, start_vm, stop_vm
+from .shell import GuestError, GuestShell
 
-_TASK_TIMEOUT_S = 900
 # The guest shuts down in its own time; PVE's own default for shutdown is 60 s
-_SHUTDOWN_S = 300
+SHUTDOWN_S = 300
 _PAUSE_S = 3.0
 
 Tick = Callable[[str, float], None]
@@ -36,22 +36,11 @@ class PvePower(Power):
         self._vmid = vmid
 
     def restart(self) -> None:
-        self._order("reboot", {"timeout": _SHUTDOWN_S})
+        reboot_vm(self._pve, self._vmid, timeout_s=SHUTDOWN_S)
 
     def stop_and_start(self) -> None:
-        self._order("shutdown", {"timeout": _SHUTDOWN_S})
-        self._order("start", {})
-
-    def _order(self, what: str, params: dict[str, str | int]) -> None:
-        path = f"/nodes/{self._pve.node()}/qemu/{self._vmid}/status/{what}"
-        upid = self._pve.call("create", path, params)
-        end = self._pve.follow(str(upid), timeout_s=_TASK_TIMEOUT_S)
-        if not end.ok:
-            last = "\n".join(end.log[-8:])
-            raise GuestError(
-                "guest-task", guest=f"VM {self._vmid}", order=what,
-                status=clean(end.status)[0], log=clean(last)[0],
-            )  # fmt: skip
+        stop_vm(self._pve, self._vmid, timeout_s=SHUTDOWN_S)
+        start_vm(self._pve, self._vmid)
 
 
 class ShellPower(Power):

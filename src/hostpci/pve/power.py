@@ -96,6 +96,21 @@ class Power:
             )
         return self._ended(seen, end)
 
+    def reboot(self, *, timeout_s: int = SHUTDOWN_S) -> PowerEnd:
+        """A shutdown and a start of PVE's own, in one order: what is pending takes effect.
+
+        The task ends with the shutdown; qmeventd's cleanup starts the machine after that
+        [qemu-server PVE/QemuServer.pm vm_reboot, PVE/CLI/qm.pm cleanup].
+        """
+        self._status()
+        end = self._order("reboot", {"timeout": timeout_s}, timeout_s + _BEYOND_S)
+        seen = self._until(running=True, seen=self._status(), is_left_to_other=True)
+        if not _runs(seen):
+            raise TaskFailedError(
+                "start-not-running", end, vmid=self._vmid, status=end.status, log=last_lines(end)
+            )
+        return self._ended(seen, end)
+
     def _status(self) -> dict[str, Any]:
         self._node = self._node or self._pve.node_of(self._vmid)
         path = f"/nodes/{self._node}/qemu/{self._vmid}/status/current"
@@ -127,16 +142,19 @@ class Power:
             vmid=self._vmid, seconds=params["timeout"], status=end.status,
         )  # fmt: skip
 
-    def _until(self, *, running: bool, seen: dict[str, Any]) -> dict[str, Any]:
-        """Only for high availability: whoever else gives the order has carried it out by now."""
+    def _until(
+        self, *, running: bool, seen: dict[str, Any], is_left_to_other: bool = False
+    ) -> dict[str, Any]:
+        """Where another program carries the order out; else it is carried out by now."""
         managed = isinstance(seen.get("ha"), dict) and seen["ha"].get("managed")
         begin = self._now()
-        while managed and _runs(seen) is not running:
+        while (managed or is_left_to_other) and _runs(seen) is not running:
             elapsed_s = self._now() - begin
             if elapsed_s > _MANAGER_S:
                 break
             if self._pve.tick is not None:
-                self._pve.tick(f"ha-manager vm:{self._vmid}", elapsed_s)
+                name = "ha-manager" if managed else "qmeventd"
+                self._pve.tick(f"{name} vm:{self._vmid}", elapsed_s)
             self._sleep(_PAUSE_S)
             seen = self._status()
         return seen
@@ -152,6 +170,11 @@ def stop_vm(
 ) -> PowerEnd:
     """Raises TaskFailedError ``stop-still-running`` where the guest does not end."""
     return Power(pve, vmid).shut_down(timeout_s=timeout_s, by_force=by_force)
+
+
+def reboot_vm(pve: Pve, vmid: int, *, timeout_s: int = SHUTDOWN_S) -> PowerEnd:
+    """Raises TaskFailedError where the guest does not end, or does not start again."""
+    return Power(pve, vmid).reboot(timeout_s=timeout_s)
 
 
 def last_lines(end: TaskEnd) -> str:

@@ -13,10 +13,13 @@ from ...guest.steps import shown
 from ...guest.tables import Tables, load_tables
 from ...model.codec import encode
 from ...model.guest import Decision, GuestFacts, GuestProof, GuestStep, Verdict
+from ...pve.power import TaskFailedError
 from ...render.guest import render_decision, render_guest_proof, step_line
 from ..context import Context
+from ..whyfailed import tell_failed
 from ..wishes import asked_driver, asked_vmid
 
+_SCHEMA = "hostpci.guest/1"
 _EXIT = {
     Verdict.WORKING: Exit.OK, Verdict.INSTALL: Exit.CHANGES_PENDING, Verdict.WAIT: Exit.BUSY,
     Verdict.REBOOT: Exit.REBOOT_NEEDED, Verdict.PERSON: Exit.FINDINGS,
@@ -45,10 +48,14 @@ def run(context: Context) -> int:
         if not context.confirm():
             context.tell("confirm.no")
             return Exit.FAILED
-        seen = course.run()
     second = None
-    if context.args.twice and seen.decision.verdict is Verdict.WORKING:
-        second = course.prove_twice()[1]
+    try:
+        if seen.decision.verdict is not Verdict.WORKING:
+            seen = course.run()
+        if context.args.twice and seen.decision.verdict is Verdict.WORKING:
+            second = course.prove_twice()[1]
+    except TaskFailedError as failed:
+        return tell_failed(context, failed, {"schema": _SCHEMA, "guest": shell.name})
     return _concluded(context, shell, seen, second)
 
 
@@ -89,7 +96,7 @@ def _concluded(
     proof = proof_of(result)
     if context.args.json:
         context.json(
-            {"schema": "hostpci.guest/1", "guest": shell.name, **encode(result.decision),
+            {"schema": _SCHEMA, "guest": shell.name, **encode(result.decision),
              "done": encode(result.done), "proof": encode(proof), "proven": proof.proven,
              "second_proof": encode(second), "facts": encode(result.facts)}
         )  # fmt: skip

@@ -174,8 +174,6 @@ TEXTS = {
     "error.guest-step-lost.hint": "run this again: half-installed packages are finished first",
     "error.guest-step-slow": "a step in {guest} is not finished after {seconds} s; it goes on in the guest",
     "error.guest-step-slow.hint": "run this again: it waits for that step first",
-    "error.guest-task": "PVE could not carry out '{order}' for {guest}: {status}\n{log}",
-    "error.guest-task.hint": "'hostpci doctor' explains what PVE says; then run this again",
     "error.guest-no-power": "{guest} has to be restarted, and nothing here may do that",
     "error.guest-no-power.hint": "restart it and run this again",
     "error.guest-not-back": "{guest} has not come back within {seconds} s after its restart",

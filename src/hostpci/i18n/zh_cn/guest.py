@@ -174,8 +174,6 @@ TEXTS = {
     "error.guest-step-lost.hint": "请再次运行：会先完成装了一半的软件包",
     "error.guest-step-slow": "{guest} 中的步骤在 {seconds} 秒后仍未结束，它会在客户机中继续",
     "error.guest-step-slow.hint": "请再次运行：会先等待该步骤",
-    "error.guest-task": "PVE 无法对 {guest} 执行 '{order}'：{status}\n{log}",
-    "error.guest-task.hint": "'hostpci doctor' 会解释 PVE 的输出；之后再次运行",
     "error.guest-no-power": "{guest} 需要重启，而这里无权执行",
     "error.guest-no-power.hint": "请重启它，然后再次运行",
     "error.guest-not-back": "{guest} 重启后 {seconds} 秒内没有恢复",
