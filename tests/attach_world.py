@@ -10,13 +10,13 @@ from hostpci.facts.vm import read_case
 from hostpci.host.files import HostFiles
 from hostpci.host.root import TreeRoot
 from hostpci.host.runner import RefusingRunner
-from hostpci.model.facts import Facts
 from hostpci.model.vm import Attachment, VmCase, Wanted
 from hostpci.planner.attach import plan_attach
 from hostpci.pve.node import Pve
 
 from .hosts import AUDIO, SLOT, VGA, RecordedHost
 from .pvenode.doors import shell
+from .pvenode.hardware import devices_of
 from .pvenode.node import Node, empty_state
 from .unit.support import claimed, reserved
 
@@ -38,20 +38,6 @@ def ready_host() -> RecordedHost:
     return host
 
 
-def devices_of(facts: Facts) -> list[dict[str, Any]]:
-    """As ``GET /nodes/NODE/hardware/pci`` would list the host."""
-    return [
-        {
-            "id": each.address, "class": f"0x{each.class_code:06x}",
-            "vendor": f"0x{each.identity.vendor}", "device": f"0x{each.identity.device}",
-            "subsystem_vendor": f"0x{each.identity.subsystem_vendor or '0000'}",
-            "subsystem_device": f"0x{each.identity.subsystem_device or '0000'}",
-            "iommugroup": -1 if each.iommu_group is None else each.iommu_group,
-        }
-        for each in facts.inventory.functions
-    ]  # fmt: skip
-
-
 class World:
     """``config``: of VM 100; ``host`` None: looked at from outside."""
 
@@ -69,7 +55,7 @@ class World:
         values = {**GOOD, **config}
         self.node.add_vm(VMID, {key: value for key, value in values.items() if value is not None})
         self.facts = self.host.facts()
-        self.node.state["devices"] = devices_of(self.facts)
+        self.node.state["devices"] = devices_of(self.facts.inventory.functions)
         self.pve: Pve = shell(self.node)
         self.is_outside = False
 

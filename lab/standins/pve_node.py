@@ -22,8 +22,9 @@ from hostpci.facts.pci import read_inventory  # noqa: E402
 from hostpci.facts.pveview import read_pve_view  # noqa: E402
 from hostpci.host.root import TreeRoot  # noqa: E402
 from hostpci.host.runner import RefusingRunner  # noqa: E402
+from hostpci.model.pci import Inventory  # noqa: E402
 from hostpci.pve.showcmd import hostpci_arguments  # noqa: E402
-from tests.pvenode import pvesh  # noqa: E402
+from tests.pvenode import hardware, pvesh  # noqa: E402
 from tests.pvenode.node import Node, config_text, empty_state  # noqa: E402
 
 _SELF = "/opt/pvenode/pve_node.py"
@@ -40,10 +41,15 @@ def set_up() -> None:
     _HOME.mkdir(exist_ok=True)
     node = Node(empty_state(9, socket.gethostname()), home=_HOME)
     node.add_vm(_VMID, _CONFIG, guest={"socket": f"{second_guest.RUN}/{_VMID}.qga"})
+    node.state["devices"] = hardware.devices_of(_inventory(Look(TreeRoot("/"))).functions)
     node.state["storages"]["local"]["path"] = "/var/lib/vz"
     node.state["hooks"] = {word: [_SELF, word] for word in ("start", "stop")}
     node.save()
     _show(node)
+
+
+def _inventory(look: Look) -> Inventory:
+    return read_inventory(look, RefusingRunner())
 
 
 def _look(node: Node) -> None:
@@ -65,7 +71,7 @@ def devices_of(vmid: str) -> list[str]:
     node = Node(home=_HOME)
     node.load()
     look = Look(TreeRoot("/"))
-    view = read_pve_view(look, read_inventory(look, RefusingRunner()))
+    view = read_pve_view(look, _inventory(look))
     found = hostpci_arguments(node.vm(vmid)["config"], view, vmid=int(vmid))
     return [word for device in found.devices for word in ("-device", device)]
 
