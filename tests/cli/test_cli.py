@@ -332,7 +332,10 @@ def test_undo_needs_no_claims_file_that_can_be_read(
     (tree / "etc/hostpci.toml").write_text("oops [")
     assert call("undo", "--yes", root) == 7
     assert call("undo", "--skip-changed", "--yes", root) == 0
-    assert "left as it is, somebody changed it since: /etc/hostpci.toml" in capsys.readouterr().err
+    assert (
+        "left as it is, changed since or needed by somebody: /etc/hostpci.toml"
+        in capsys.readouterr().err
+    )
     assert not Path(f"{tree}{RULE}").exists()
 
 

@@ -385,19 +385,33 @@ def content(node: Node, call: Call) -> Any:
     return [
         {"volid": f"{call['storage']}:{each['name']}", "content": each.get("content", "images"),
          "format": "raw", "size": 1 << 30, **({"vmid": each["vmid"]} if "vmid" in each else {})}
-        for each in storage["files"] if wanted in {None, each.get("content", "images")}
+        for each in storage["files"]
+        if wanted in {None, each.get("content", "images")}
+        and call["node"] in each.get("nodes", [call["node"]])
     ]  # fmt: skip
+
+
+@on("GET", "/storage")
+def storage_configs(node: Node, call: Call) -> Any:
+    kinds = ("Datastore.Audit", "Datastore.AllocateSpace")
+    return [
+        _storage_shown(node, name)
+        for name in node.state["storages"]
+        if node.access.has(call.who, f"/storage/{name}", *kinds, any_=True)
+    ]
 
 
 @on("GET", "/storage/{storage}")
 def storage_config(node: Node, call: Call) -> Any:
-    storage = node.state["storages"].get(call["storage"])
-    if storage is None:
+    if call["storage"] not in node.state["storages"]:
         raise Refusal(f"storage '{call['storage']}' does not exist\n")
-    shown = {
-        key: storage[key] for key in ("type", "content", "path", "content-dirs") if key in storage
-    }
-    return {"storage": call["storage"], **shown}
+    return _storage_shown(node, call["storage"])
+
+
+def _storage_shown(node: Node, name: str) -> dict[str, Any]:
+    storage = node.state["storages"][name]
+    keys = ("type", "content", "path", "content-dirs", "shared")
+    return {"storage": name, **{key: storage[key] for key in keys if key in storage}}
 
 
 @on("GET", "/nodes/{node}/network")

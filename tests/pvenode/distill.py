@@ -28,8 +28,8 @@ _CARRIED_OUT = (
     "/nodes/{node}/tasks", "/nodes/{node}/qemu", "/nodes/{node}/lxc", "/nodes/{node}/storage",
     "/nodes/{node}/lxc/{vmid}/config", "/nodes/{node}/storage/{storage}/content",
     "/nodes/{node}/storage/{storage}/status", "/cluster/mapping/pci", "/cluster/status",
-    "/storage/{storage}", "/nodes/{node}/network", "/cluster/resources", "/cluster/nextid",
-    "/cluster/ha/resources", "/cluster/ha/rules",
+    "/storage", "/storage/{storage}", "/nodes/{node}/network", "/cluster/resources",
+    "/cluster/nextid", "/cluster/ha/resources", "/cluster/ha/rules",
 )  # fmt: skip
 
 

@@ -562,8 +562,11 @@ def lent(vmid: int, *, has_hook: bool = True) -> World:
         world.facts, platform=replace(world.facts.platform, is_pve=True),
         options=replace(world.facts.options, hook=HOOK_TEXT if has_hook else None),
     )  # fmt: skip
-    snippets = world.node.state["storages"]["local"]["files"]
-    snippets.append({"name": HOOK_VOLUME.partition(":")[2]})
+    local = world.node.state["storages"]["local"]
+    local["path"] = "/var/lib/vz"
+    local["files"].append(
+        {"name": HOOK_VOLUME.partition(":")[2], "content": "snippets", "nodes": ["pve1"]}
+    )
     return world
 
 
@@ -579,6 +582,54 @@ def test_a_slot_that_is_lent_needs_the_hook_script() -> None:
     assert "vm-slot-lent" in codes(lent(200).plan().plan.refusals)
     world.config["hookscript"] = "local:snippets/mine.sh"
     assert "vm-other-hookscript" in codes(world.plan().plan.refusals)
+
+
+def _hook_findings(world: World) -> list[tuple[str, str, tuple[str, ...]]]:
+    return [
+        (each.code, each.outcome, each.evidence)
+        for each in world.plan().findings
+        if each.code.startswith("vm-hook-")
+    ]
+
+
+def test_the_script_is_named_by_a_storage_that_has_it() -> None:
+    world = lent(VMID)
+    storages = world.node.state["storages"]
+    storages["local"]["path"] = "/mnt/elsewhere"
+    refused = world.plan().plan.refusals
+    assert codes(refused) == ["vm-hook-storage"]
+    storages["bits"] = {**storages["local"], "path": "/var/lib/vz/"}
+    assert changes(world.plan().plan)["hookscript"] == (
+        None, "bits:snippets/hostpci-hook.sh",
+    )  # fmt: skip
+    storages["other"] = {**storages["bits"], "content": "iso"}
+    assert changes(world.plan().plan)["hookscript"][1] == "bits:snippets/hostpci-hook.sh"
+
+
+def test_nodes_that_lack_the_script_are_named() -> None:
+    world = lent(VMID)
+    holds = [("vm-hook-nodes", "holds", (HOOK_VOLUME,))]
+    assert _hook_findings(world) == holds
+    local = world.node.state["storages"]["local"]
+    world.node.state["nodes"] += [{"name": "pve2", "online": 1}, {"name": "pve3", "online": 0}]
+    assert _hook_findings(world) == [
+        ("vm-hook-nodes", "does-not-hold", ("pve2",)),
+        ("vm-hook-unasked", "not-measured", ("pve3",)),
+    ]
+    assert world.plan().plan.refusals == ()
+    local["files"][0]["nodes"] += ["pve2"]
+    world.node.state["nodes"].pop()
+    assert _hook_findings(world) == holds
+    local["content"] = "iso"  # PVE finds the script all the same, and lists no snippets
+    assert _hook_findings(world) == [("vm-hook-unasked", "not-measured", ("pve2",))]
+    local["shared"] = 1
+    assert _hook_findings(world) == holds
+
+
+def test_a_machine_with_the_script_by_another_storage_has_it() -> None:
+    world = lent(VMID)
+    world.config["hookscript"] = "nfs:snippets/hostpci-hook.sh"
+    assert set(changes(world.plan().plan)) == {"hostpci0"}
 
 
 def test_detach_takes_the_hook_script_out_with_the_last_slot() -> None:

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import subprocess
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from hostpci.checks.registry import run_checks
 from hostpci.errors import RefusedError, UsageError
+from hostpci.executor.apply import Executor, Machine
+from hostpci.executor.journal import Journal
 from hostpci.executor.tool import TOOL_ARGV
+from hostpci.executor.undo import Undoer
 from hostpci.facts.claims import PATH as CLAIMS
 from hostpci.facts.claims import with_claim
-from hostpci.model.hook import HOOK, HOOK_TEXT
+from hostpci.host.files import HostFiles
+from hostpci.host.runner import RefusingRunner
+from hostpci.model.hook import HOOK, HOOK_TEXT, HOOK_VOLUME
 from hostpci.model.knob import lent_to
 from hostpci.model.plan import FileStep, Plan, Reboot
 from hostpci.model.rule import rule_path
@@ -112,6 +119,85 @@ def test_a_number_in_the_file_that_is_none_keeps_the_claim_bound(guide: Recorded
     host = guide.with_file(CLAIMS, with_claim(None, claim))
     assert lent_to(claim) is None
     assert [each.code for each in make_plan(host.facts()).refusals] == ["knob-value"]
+
+
+def _named_by(host: RecordedHost, number: int, text: str = f"hookscript: {HOOK_VOLUME}\n") -> None:
+    host.with_file(f"/etc/pve/qemu-server/{number}.conf", text)
+
+
+@pytest.mark.parametrize("section", ["", "[before]\n"])
+def test_the_script_stays_while_a_machine_of_the_node_names_it(
+    guide: RecordedHost, section: str
+) -> None:
+    host = _lent(guide)
+    carry_out(host, make_plan(host.facts()))
+    _named_by(host, 200, f"name: restored\n{section}hookscript: {HOOK_VOLUME}\n")
+    carry_out(host, Plan(steps=(unset_step(host.facts(), "while-vm", SLOT),)))
+    assert HOOK not in _files(make_plan(host.facts()))
+    _named_by(host, 200, "name: restored\n")
+    assert _files(make_plan(host.facts()))[HOOK] is None
+
+
+def test_a_node_can_keep_the_script_for_machines_of_others(guide: RecordedHost) -> None:
+    host = as_pve(guide)
+    _named_by(host, 200)
+    findings = run_checks(host.facts(), SLOT).findings
+    missing = [each for each in findings if each.code == "guest-hook-missing"]
+    assert [each.subject for each in missing] == ["VM 200"]
+    step = set_step(host.facts(), "keep-hook", "")
+    carry_out(host, Plan(steps=(step,) if step else ()))
+    plan = make_plan(host.facts())
+    assert _files(plan) == {HOOK: HOOK_TEXT}
+    carry_out(host, plan)
+    assert make_plan(host.facts()).steps == ()
+    assert "guest-hook-missing" not in {e.code for e in run_checks(host.facts(), SLOT).findings}
+
+
+def _call(tree: Path, vmid: str) -> tuple[int, str]:
+    """The script as PVE calls it, its places moved into ``tree``; the tool prints its words."""
+    text = HOOK_TEXT.replace("/var/lib/hostpci", str(tree)).replace("/etc/", f"{tree}/")
+    (tree / "hook.sh").write_text(text)
+    ended = subprocess.run(
+        ["/bin/sh", str(tree / "hook.sh"), vmid, "pre-start"],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    return ended.returncode, ended.stdout.strip()
+
+
+@pytest.mark.processes
+def test_only_a_machine_that_a_claim_is_lent_to_waits_for_the_card(tmp_path: Path) -> None:
+    assert _call(tmp_path, "100") == (0, "")  # a node that claims nothing
+    claims = tmp_path / "hostpci.toml"
+    claims.write_text('[[claim]]\noptions = ["blacklist", "while-vm=100"]\n')
+    assert _call(tmp_path, "200") == (0, "")
+    assert _call(tmp_path, "10") == (0, "")
+    assert _call(tmp_path, "1000") == (0, "")
+    assert _call(tmp_path, "100")[0] != 0  # without the tool: no card, no start
+    (tmp_path / "tool").mkdir()
+    (tmp_path / "tool/hostpci.pyz").write_text("import sys\nprint(*sys.argv[1:])\nsys.exit(3)\n")
+    assert _call(tmp_path, "100") == (3, "hook 100 pre-start")
+    claims.unlink()
+    claims.mkdir()  # what cannot be read is no leave to start
+    assert _call(tmp_path, "100")[0] == 3
+
+
+def test_undo_leaves_the_script_to_a_machine_that_would_not_start_without_it(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "var/lib/vz").mkdir(parents=True)
+    configs = tmp_path / "etc/pve/qemu-server"
+    configs.mkdir(parents=True)
+    machine = Machine(
+        files=HostFiles(str(tmp_path)), runner=RefusingRunner(), is_live=False, boot_id="one"
+    )
+    step = FileStep(code="hook-write", path=HOOK, before=None, after=HOOK_TEXT, mode=0o755)
+    for text, left in ((f"hookscript: {HOOK_VOLUME}\n", True), ("name: x\n", False)):
+        (configs / "200.conf").write_text(text)
+        Executor(machine).apply(Plan(steps=(step,)), "apply")
+        runs = Undoer(machine).undo(Journal(machine.files).history())
+        assert [each.kept for each in runs] == [(f"{HOOK} (VM 200)",) if left else ()]
+        assert (tmp_path / HOOK[1:]).exists() is left
+        (tmp_path / HOOK[1:]).unlink(missing_ok=True)
 
 
 def test_the_script_is_one_call_of_our_own_copy() -> None:

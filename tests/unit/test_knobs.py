@@ -142,7 +142,9 @@ def test_after_it_nothing_is_left_to_do_and_turned_back_nothing_stays(
 
 def test_the_table_covers_every_knob() -> None:
     written = {turned(option).name for option, _, _, _ in WRITES}
-    assert written | {"initramfs-all", "pin-nic-names", "while-vm"} == {knob.name for knob in KNOBS}
+    assert written | {"initramfs-all", "pin-nic-names", "while-vm", "keep-hook"} == {
+        knob.name for knob in KNOBS
+    }
 
 
 # refusals

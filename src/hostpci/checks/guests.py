@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from ..model.facts import Facts
 from ..model.finding import Finding, Level
 from ..model.guests import Guest, GuestDevice, GuestKind
+from ..model.hook import HOOK
 from ..model.pci import VFIO, PciFunction, UseKind
 from .say import fails, holds, unknown
 
@@ -40,6 +41,13 @@ def check_guests(facts: Facts, slot: str) -> Iterator[Finding]:
     gaps = [each.what for each in facts.unmeasured if _is_about_guests(each.what)]
     if gaps:
         yield unknown("guest-use", slot, *gaps)
+
+
+def check_hook(facts: Facts, _slot: str) -> Iterator[Finding]:
+    """PVE starts no machine whose script is not there (pve-guest-common, check_hookscript)."""
+    names = [each.name for each in facts.guests if each.has_hook]
+    if names and facts.options.hook is None:
+        yield fails("guest-hook-missing", Level.WARN, ", ".join(names), HOOK)
 
 
 def _is_about_guests(path: str) -> bool:

@@ -215,7 +215,7 @@ def _unsafe_interrupts(facts: Facts, _each: Turned) -> Iterator[Finding]:
 
 
 def _while_vm(facts: Facts, each: Turned) -> Iterator[Finding]:
-    """Only what lets go cleanly can be taken from the host again and again."""
+    """Only PVE calls the script; what it takes from the host again and again must let go."""
     if not facts.platform.is_pve:
         yield fails("knob-while-vm-no-pve", Level.FAIL, each.slot, blocks=True)
     for function in facts.inventory.of_slot(each.slot):
@@ -237,6 +237,7 @@ _QUESTIONS: dict[str, Question] = {
     "softdep": _softdep,
     "unsafe-interrupts": _unsafe_interrupts,
     "while-vm": _while_vm,
+    "keep-hook": _while_vm,
 }
 
 

@@ -49,6 +49,7 @@ CHECKS: tuple[Check, ...] = (
     risks.check_host_use,
     risks.check_processor_slot,
     guests.check_guests,
+    guests.check_hook,
     ways_in.check_boot_vga,
     ways_in.check_last_input,
     device.check_sriov,

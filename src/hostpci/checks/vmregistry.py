@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 
 from ..model.finding import Finding
 from ..model.vm import VmCase
-from . import vmdisplay, vmmachine, vmmapping, vmmemory, vmslot, vmstate
+from . import vmdisplay, vmhook, vmmachine, vmmapping, vmmemory, vmslot, vmstate
 
 VmCheck = Callable[[VmCase], Iterable[Finding]]
 
@@ -15,6 +15,7 @@ VM_CHECKS: tuple[VmCheck, ...] = (
     vmstate.check_config_file,
     vmslot.check_there,
     vmslot.check_ready,
+    vmhook.check_hook_place,
     vmslot.check_owners,
     vmslot.check_overlap,
     vmmapping.check_mapping,

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from ..model.facts import Facts
 from ..model.finding import Finding, Level
 from ..model.guests import Guest
-from ..model.hook import HOOK, HOOK_VOLUME
+from ..model.hook import HOOK, is_our_volume
 from ..model.knob import lent_to
 from ..model.pci import VFIO
 from ..model.vm import HostPci, NodeDevice, VmCase
@@ -68,7 +68,7 @@ def _lent(case: VmCase) -> Iterator[Finding]:
     script = vm.config.get("hookscript", "")
     if number != vm.vmid:
         yield fails("vm-slot-lent", Level.FAIL, case.slot, blocks=True, other=str(number))
-    elif script == HOOK_VOLUME:
+    elif is_our_volume(script):
         yield holds("vm-hookscript", vm.name, script)
     elif script:
         yield fails("vm-other-hookscript", Level.FAIL, vm.name, script, blocks=True)

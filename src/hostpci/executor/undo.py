@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from ..errors import ConflictError, EnvironmentFault
+from ..model.hook import HOOK
 from ..model.journal import (
     FileImage,
     History,
@@ -36,6 +37,7 @@ from .bind import hand_back
 from .command import remove_made, run_command
 from .esp import KERNEL_CMDLINE, BootPartitions
 from .espentry import EspEntries, LoaderVariables, temporaries
+from .hook import names_of_hook
 from .journal import KEPT, Journal
 from .vmundo import PveUndo
 
@@ -180,6 +182,10 @@ class Undoer:
     def _undo_file(self, run: Run, index: int, step: FileStep, intent: Intent) -> Run:
         found = self._content(step.path)
         back = self._without_our_words(step, taken_back(step, found))
+        users = self._users_of_hook(step, back)
+        if users:
+            kept: tuple[str, ...] = (f"{step.path} ({', '.join(users)})",)
+            return self._journal.add(run, StepUndone(step=index, kept=kept))
         kept = (step.path,) if back is None else ()
         if back is not None:
             self._remove_temporaries(run, index, step.path)
@@ -211,6 +217,11 @@ class Undoer:
         run = self._journal.add(run, UndoIntent(step=index))
         kept = LoaderVariables(self._files, self._machine.runner).put_back(step)
         return self._journal.add(run, StepUndone(step=index, kept=kept))
+
+    def _users_of_hook(self, step: FileStep, back: TakenBack | None) -> tuple[str, ...]:
+        """Machines that would not start any more if our script went."""
+        is_going = step.path == HOOK and back is not None and back.content is None
+        return names_of_hook(self._files) if is_going else ()
 
     def _remove_directories(self, run: Run, index: int) -> None:
         """Remove what any attempt at this step has made, as far as nothing else is in there."""

@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 
 from ..model.guests import Guest, GuestDevice, GuestKind
+from ..model.hook import is_named_in
 from .look import Look
 
 VM_CONFIGS, _CT_CONFIGS = "/etc/pve/qemu-server", "/etc/pve/lxc"
@@ -38,12 +39,14 @@ _KINDS = ("/dev/dri", "/dev/snd", "/dev/nvidia", "/dev/kfd")
 
 
 def read_guests(look: Look) -> tuple[Guest, ...]:
-    """Every guest with devices; () on a host without Proxmox VE."""
+    """Every guest with devices or our hook script; () on a host without Proxmox VE."""
     mappings = _mappings(look)
     machines = [_machine(look, number, mappings) for number in _numbers(look, VM_CONFIGS)]
     active = set(look.names(_RUNNING_CONTAINERS)) if look.names(_CT_CONFIGS) else set()
     containers = [_container(look, number, active) for number in _numbers(look, _CT_CONFIGS)]
-    return tuple(each for each in (*machines, *containers) if each.devices or each.snapshots)
+    return tuple(
+        each for each in (*machines, *containers) if each.devices or each.snapshots or each.has_hook
+    )
 
 
 def _numbers(look: Look, path: str) -> list[int]:
@@ -60,6 +63,7 @@ def _machine(look: Look, number: int, mappings: dict[str, tuple[str, ...]]) -> G
     return Guest(
         number=number, kind=GuestKind.VM, is_running=running,
         devices=(*devices, *reserved), snapshots=snapshots,
+        has_hook=is_named_in("\n".join(lines)),
     )  # fmt: skip
 
 
@@ -88,7 +92,7 @@ def vm_lines(lines: Iterable[str]) -> Iterator[str]:
 
 
 def _is_ours(line: str) -> bool:
-    return bool(_HOSTPCI.match(line) or _SECTION.fullmatch(line))
+    return bool(_HOSTPCI.match(line) or _SECTION.fullmatch(line) or is_named_in(line))
 
 
 def parse_vm(

@@ -12,6 +12,7 @@ from ..errors import EnvironmentFault, RefusedError
 from ..host.root import Root
 from ..model.facts import Facts
 from ..model.guests import Guest, GuestDevice, GuestKind
+from ..model.knob import lent_to
 from ..model.vm import (
     HOSTPCI,
     HugePages,
@@ -30,6 +31,7 @@ from ..pve.node import Pve
 from ..pve.vmconfig import parse_vm_config
 from .guests import VM_CONFIGS
 from .look import Look
+from .snippets import read_hook_place
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -51,12 +53,19 @@ def read_case(pve: Pve, vmid: int, wanted: Wanted, host: Facts | None, root: Roo
         node = _node(pve, here, wanted.slot, look)
         if host is None:
             node = _with_others(pve, node, vmid)
+        elif _is_lent(host, wanted.slot, vmid):
+            node = replace(node, hook=read_hook_place(pve, here))
         return VmCase(
             vm=_machine(pve, node, vmid, wanted, look), node=node, wanted=wanted, host=host
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         # An answer that lacks what PVE's schema promises
         raise EnvironmentFault("vm-odd-answer", reason=repr(error)[:200]) from error
+
+
+def _is_lent(host: Facts, slot: str, vmid: int) -> bool:
+    claim = host.claims.of_slot(slot)
+    return claim is not None and lent_to(claim) == vmid
 
 
 def _machine(pve: Pve, node: NodeFacts, vmid: int, wanted: Wanted, look: Look | None) -> VmFacts:

@@ -7,6 +7,7 @@ from ..model.diskimage import HEAD_BYTES, disk_image
 from ..model.sshkey import public_keys
 from ..model.vmcreate import CloudImage, ImageKind, SshKeys, Storage, Surroundings, VmWish
 from ..pve.node import Pve, PveError
+from .snippets import snippet_folder
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -52,19 +53,12 @@ def _storage(pve: Pve, each: dict[str, Any]) -> Storage:
         name=str(each["storage"]), type=str(each.get("type", "")), content=content,
         is_active=bool(int(each.get("active", 0))) and bool(int(each.get("enabled", 1))),
         free_bytes=int(free) if free is not None else None,
-        snippets=_snippet_folder(pve, str(each["storage"])) if has_place else None,
+        snippets=_folder(pve, str(each["storage"])) if has_place else None,
     )  # fmt: skip
 
 
-def _snippet_folder(pve: Pve, name: str) -> str | None:
-    """pve-storage PVE/Storage/Plugin.pm get_subdir: ``content-dirs`` moves it."""
-    found = pve.call("get", f"/storage/{name}")
-    path = str(found.get("path", ""))
-    moved = dict(
-        part.split("=", 1) for part in str(found.get("content-dirs", "")).split(",") if "=" in part
-    )
-    inside = moved.get("snippets", "snippets").strip("/")
-    return f"{path.rstrip('/')}/{inside}" if path.startswith("/") else None
+def _folder(pve: Pve, name: str) -> str | None:
+    return snippet_folder(pve.call("get", f"/storage/{name}"))
 
 
 def _bridges(pve: Pve, node: str) -> tuple[str, ...] | None:

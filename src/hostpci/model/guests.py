@@ -30,13 +30,17 @@ class GuestDevice:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Guest:
-    """``is_running`` None: could not be found out. ``snapshots``: those that name PCI devices."""
+    """``is_running`` None: could not be found out. ``snapshots``: those that name PCI devices.
+
+    ``has_hook``: its configuration, or a snapshot, names our hook script.
+    """
 
     number: int
     kind: GuestKind
     is_running: bool | None
     devices: tuple[GuestDevice, ...]
     snapshots: tuple[str, ...] = ()
+    has_hook: bool = False
 
     @property
     def name(self) -> str:

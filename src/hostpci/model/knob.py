@@ -111,6 +111,7 @@ KNOBS: tuple[Knob, ...] = (
     Knob(
         name="while-vm", scope=Scope.CLAIM, writes=Writes.HOOK, takes=_VMID, needs_value=True,
     ),
+    Knob(name="keep-hook", scope=Scope.HOST, writes=Writes.HOOK),
 )  # fmt: skip
 _BY_NAME = {each.name: each for each in KNOBS}
 

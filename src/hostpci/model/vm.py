@@ -93,12 +93,25 @@ class HugePages:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class HookPlace:
+    """``volume``: by which PVE finds our hook script on this node; empty: by none.
+
+    ``without``: other nodes of the cluster that lack it; ``unasked``: those that did not say.
+    """
+
+    volume: str = ""
+    without: tuple[str, ...] = ()
+    unasked: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class NodeFacts:
     """The node that runs the machine. ``None``: could not be read (then it is in ``unmeasured``).
 
     ``phys_bits``: width of the processor's physical addresses; ``iommu_bits``: of what an Intel
     IOMMU translates. ``numa_nodes``: node -> whether it is that of the slot. ``romfiles``: names
-    below /usr/share/kvm. ``others``: every other guest of the node.
+    below /usr/share/kvm. ``others``: every other guest of the node. ``hook``: asked for only
+    where the slot is lent to the machine.
     """
 
     name: str
@@ -116,6 +129,7 @@ class NodeFacts:
     numa_node: int | None = None
     numa_nodes: int | None = None
     romfiles: tuple[str, ...] | None = None
+    hook: HookPlace | None = None
     unmeasured: tuple[Unmeasured, ...] = ()
 
     def of_slot(self, slot: str) -> tuple[NodeDevice, ...]:

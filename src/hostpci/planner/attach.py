@@ -8,7 +8,7 @@ from ..checks.vmmapping import entries_here, entry_text, same_entry
 from ..checks.vmregistry import FIX_OF, run_vm_checks
 from ..errors import RefusedError, UsageError
 from ..model.finding import Finding
-from ..model.hook import HOOK_VOLUME
+from ..model.hook import is_our_volume
 from ..model.knob import lent_to
 from ..model.plan import KeyChange, MappingStep, Plan, VmConfigStep
 from ..model.vm import (
@@ -219,7 +219,7 @@ def plan_detach(case: VmCase) -> Plan:
 
 def _is_last_lent(case: VmCase) -> bool:
     """Our hook script goes with the last slot that is lent to the machine."""
-    if case.host is None or case.vm.config.get("hookscript") != HOOK_VOLUME:
+    if case.host is None or not is_our_volume(case.vm.config.get("hookscript", "")):
         return False
     lent = {each.slot for each in case.host.claims.claims if lent_to(each) == case.vm.vmid}
     return not lent - {case.slot}

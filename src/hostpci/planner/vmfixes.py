@@ -6,7 +6,6 @@ import re
 from collections.abc import Callable
 
 from ..checks.vmmachine import can_set_guest_bits
-from ..model.hook import HOOK_VOLUME
 from ..model.plan import KeyChange
 from ..model.vm import (
     HostPci,
@@ -97,8 +96,9 @@ def _onboot(_case: VmCase) -> Values:
     return {"onboot": "0"}
 
 
-def _hookscript(_case: VmCase) -> Values:
-    return {"hookscript": HOOK_VOLUME}
+def _hookscript(case: VmCase) -> Values:
+    volume = case.node.hook.volume if case.node.hook else ""
+    return {"hookscript": volume} if volume else {}
 
 
 def _pcie(case: VmCase) -> Values:

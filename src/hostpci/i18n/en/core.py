@@ -239,7 +239,7 @@ TEXTS = {
     "apply.reboot": "Reboot once; then: hostpci verify. Waiting for it: {waiting}",
     "apply.next-verify": "Next: hostpci verify",
     "undo.nothing": "Nothing to undo.",
-    "undo.kept": "left as it is, somebody changed it since: {path}",
+    "undo.kept": "left as it is, changed since or needed by somebody: {path}",
     "undo.unlisted": "could not be measured: whether {path} still holds a rule of ours",
     "undo.rebuilding": "rebuilding {path}, which holds a rule of ours",
     "undo.handed-back": "{address} is back with the host (driver: {driver})",

@@ -232,7 +232,7 @@ TEXTS = {
     "apply.reboot": "请重启一次，然后执行 hostpci verify。等待重启：{waiting}",
     "apply.next-verify": "下一步：hostpci verify",
     "undo.nothing": "没有要收回的。",
-    "undo.kept": "保持原样，后来被人改过：{path}",
+    "undo.kept": "保持原样，后来被人改过或仍有人需要：{path}",
     "undo.unlisted": "无法测量：{path} 是否仍含有我们的规则",
     "undo.rebuilding": "正在重建含有我们规则的 {path}",
     "undo.handed-back": "{address} 已还给主机（驱动：{driver}）",
