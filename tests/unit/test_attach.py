@@ -77,7 +77,7 @@ def test_primary_only_if_asked() -> None:
 def test_the_next_free_line_is_taken() -> None:
     plan = World(hostpci0="0000:02:00.0", hostpci2="mapping=x").plan().plan
     assert list(changes(plan)) == ["hostpci1"]
-    full: dict[str, Any] = {f"hostpci{number}": "0000:02:00.0" for number in range(16)}
+    full: dict[str, Any] = {f"hostpci{n}": f"0000:{n + 2:02x}:00.0" for n in range(16)}
     with pytest.raises(RefusedError) as error:
         World(**full).plan()
     assert error.value.code == "vm-no-free-line"
@@ -171,6 +171,72 @@ def test_lines_that_overlap_stop_it(lines: dict[str, Any], code: str, tmp_path: 
     plan = world.plan().plan
     assert code in codes(plan.refusals)
     assert plan.steps == ()
+
+
+NIC = "id=8086:15b8,iommugroup=20,node=pve1,path=0000:00:19.0"
+SHARED: dict[str, tuple[dict[str, Any], dict[str, Any], list[tuple[str, str]]]] = {
+    "in the machine": (
+        {"hostpci1": "00:19", "hostpci2": "00:19.0,pcie=1"}, {},
+        [("vm-lines-twice", "VM 100 hostpci1")],
+    ),
+    "in the machine, once by a mapping": (
+        {"hostpci1": "mapping=nic", "hostpci2": "0000:00:19.0"}, {},
+        [("vm-lines-twice", "VM 100 hostpci1")],
+    ),
+    "in another one": (
+        {"hostpci1": "mapping=nic"}, {"hostpci0": "00:19"},
+        [("vm-line-shared", "VM 100 hostpci1")],
+    ),
+    "twice in another one": (
+        {}, {"hostpci0": "00:19", "hostpci3": "mapping=nic"},
+        [("vm-others-lines-twice", "VM 101 hostpci0")],
+    ),
+    "one of several": ({"hostpci1": "mapping=any", "hostpci2": "mapping=any"}, {}, []),
+    "mediated devices": (
+        {"hostpci1": "00:19.0,mdev=a", "hostpci2": "00:19.0,mdev=a"},
+        {"hostpci0": "00:19.0,mdev=a"}, [],
+    ),
+    "neighbours": ({"hostpci1": "00:19.0", "hostpci2": "00:19.1"}, {"hostpci0": "00:1a"}, []),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("is_outside", [False, True])
+@pytest.mark.parametrize("name", SHARED)
+def test_other_devices_that_two_lines_name_are_found(
+    name: str, tmp_path: Path, *, is_outside: bool
+) -> None:
+    """From the files of the node, and from outside through PVE."""
+    own, others, expected = SHARED[name]
+    host = ready_host().with_link("/etc/pve/local", "nodes/pve1")
+    two = NIC, NIC.replace("19.0", "1f.6")
+    mappings = {"nic": {"map": [NIC]}, "any": {"map": list(two)}}
+    text = "".join(
+        f"{key}\n" + "".join(f"\tmap {line}\n" for line in each["map"]) + "\n"
+        for key, each in mappings.items()
+    )
+    host.with_file("/etc/pve/mapping/pci.cfg", text)
+    lines = "".join(f"{key}: {value}\n" for key, value in others.items())
+    host.with_file("/etc/pve/qemu-server/101.conf", f"name: other\n{lines}")
+    world = World(tmp_path, host=host, **own)
+    world.node.state["mappings"].update(mappings)
+    world.node.add_vm(101, {"name": "other", **others})
+    world.is_outside = is_outside
+    found = [(e.code, e.subject) for e in world.plan().findings if "-line" in e.code]
+    assert [each for each in found if each[0] != "vm-lost-lines"] == expected
+
+
+def test_a_line_that_a_running_machine_shares_is_more_than_a_notice(tmp_path: Path) -> None:
+    world = World(tmp_path, hostpci1="00:19")
+    world.node.add_vm(101, {"hostpci0": "00:19.0"}, status="running")
+    world.is_outside = True
+    (found,) = [each for each in world.plan().findings if each.code == "vm-line-shared"]
+    assert found.level == "WARN"
+
+
+def test_the_slot_by_its_address_and_by_a_mapping_is_the_slot_twice(tmp_path: Path) -> None:
+    world = World(tmp_path, hostpci0="mapping=gpu", hostpci1="01:00")
+    with_mapping(world, "gpu", ENTRY)
+    assert "vm-slot-twice" in codes(world.plan().plan.refusals)
 
 
 def test_a_part_can_become_the_whole_and_keeps_its_options() -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 
 from ..model.finding import Finding
 from ..model.vm import VmCase
-from . import vmdisplay, vmhook, vmmachine, vmmapping, vmmemory, vmslot, vmstate
+from . import vmdisplay, vmhook, vmlines, vmmachine, vmmapping, vmmemory, vmslot, vmstate
 
 VmCheck = Callable[[VmCase], Iterable[Finding]]
 
@@ -18,6 +18,7 @@ VM_CHECKS: tuple[VmCheck, ...] = (
     vmhook.check_hook_place,
     vmslot.check_owners,
     vmslot.check_overlap,
+    vmlines.check_lines,
     vmmapping.check_mapping,
     vmmachine.check_machine,
     vmmachine.check_pcie,

@@ -121,7 +121,13 @@ def _hostpcis(
         if _is_hostpci(key):
             given = parse_hostpci(str(value))
             places = _places(given.host) if given.host else mappings.get(given.mapping, ())
-            yield GuestDevice(key=key, places=places, mapping=given.mapping, is_pending=pending)
+            yield GuestDevice(
+                key=key,
+                places=places,
+                mapping=given.mapping,
+                is_pending=pending,
+                is_mdev=bool(given.mdev),
+            )
 
 
 def _pairs(text: str, default_key: str) -> Iterator[tuple[str, str]]:

@@ -131,7 +131,7 @@ def _device(key: str, text: str, node: NodeFacts) -> GuestDevice:
     values = properties(text, "host")
     mapping = values.get("mapping", "")
     places = places_of(values["host"]) if "host" in values else mapped_places(node, mapping)
-    return GuestDevice(key=key, places=places, mapping=mapping)
+    return GuestDevice(key=key, places=places, mapping=mapping, is_mdev="mdev" in values)
 
 
 def _is_of(device: GuestDevice, slot: str) -> bool:

@@ -18,7 +18,7 @@ class GuestDevice:
     ``places``: PCI functions ``0000:01:00.0`` or slots ``0000:01:00`` (all functions).
     ``nodes``: device nodes; one that ends in ``*`` stands for every node of that kind.
     ``mapping``: the resource mapping that the places come from. ``is_pending``: it holds from
-    the next start on.
+    the next start on. ``is_mdev``: a mediated device of it, beside others.
     """
 
     key: str
@@ -26,6 +26,13 @@ class GuestDevice:
     nodes: tuple[str, ...] = ()
     mapping: str = ""
     is_pending: bool = False
+    is_mdev: bool = False
+
+    @property
+    def claims(self) -> tuple[str, ...]:
+        """Places that it needs for itself: of several entries of a mapping PVE takes a free one."""
+        is_choice = bool(self.mapping) and len(self.places) > 1
+        return () if self.is_mdev or is_choice else self.places
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
