@@ -121,6 +121,12 @@ def test_a_storm_is_counted_and_not_kept() -> None:
     assert len(worst.sightings) < 10
 
 
+def test_in_a_storm_a_line_that_says_more_is_not_overheard() -> None:
+    flr = "kernel: vfio-pci 0000:01:00.0: not ready 65535ms after FLR; giving up"
+    known = {each.code for each in diagnose([*[flr] * 100, f"{flr} GSP RPC timeout"])}
+    assert "guest-nvidia-gsp-fail" in known
+
+
 @given(st.lists(st.text(max_size=300), max_size=30))
 def test_no_log_makes_it_fail(lines: list[str]) -> None:
     for each in diagnose(lines):

@@ -10,12 +10,18 @@ import pytest
 
 from hostpci.cli import logfile
 from hostpci.cli.logfile import WHOLE_BYTES, pieces, scan_log
+from hostpci.diagnose.engine import judge
 from hostpci.diagnose.knowledge import load
 from hostpci.diagnose.lines import MAX_CHARS, messages
 from hostpci.diagnose.scan import Scan
 
 pytestmark = pytest.mark.processes
 ORDINARY = b"Nov 01 00:00:00 pve1 systemd[1]: session-7.scope: Deactivated successfully.\n"
+AER = "kernel: pcieport 0000:00:1c.0: AER: Corrected error message received from 0000:01:00.0"
+# 400 lines, each of another shape, so that the log does not repeat itself
+QUIET = "".join(
+    f"quiet {a}{b}\n" for a in "ghijklmnopqrstuvwxyz" for b in "ghijklmnopqrstuvwxyz"
+).encode()
 FLR = "kernel: vfio-pci 0000:01:00.0: not ready 65535ms after FLR; giving up"
 # Lines that a search of the raw log could miss: ends, colours, written breaks, short literals,
 # what is not ASCII
@@ -81,6 +87,23 @@ def test_a_storm_is_counted_to_the_last_line(tmp_path: Path) -> None:
     found = _counts(scan_log(str(path), _quiet))
     assert found["reset-flr-not-ready"] == rows
     assert found["guest-nvidia-gsp-fail"] == 1
+
+
+@pytest.mark.usefixtures("means")
+def test_a_storm_after_many_scattered_lines_of_its_kind_is_one(tmp_path: Path) -> None:
+    """They were seen often enough to be known, and never so close that they were a storm."""
+    scattered = f"{AER}\n".encode() + QUIET
+    path = tmp_path / "log"
+    path.write_bytes(scattered * 2500 + f"{AER}\n".encode() * 5000 + ORDINARY * 400)
+    found = {each.code: each for each in judge(scan_log(str(path), _quiet))}
+    assert found["aer-storm"].sightings[0].count == 7500
+
+
+@pytest.mark.usefixtures("means")
+def test_scattered_lines_are_no_storm_however_many(tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    path.write_bytes((f"{AER}\n".encode() + QUIET) * 3000)
+    assert "aer-storm" not in {each.code for each in judge(scan_log(str(path), _quiet))}
 
 
 def test_standard_input_is_read_like_a_file(

@@ -1,20 +1,20 @@
 """Reads a log of any size: small ones whole, of large ones the lines in which something may be.
 
 A large log goes through memory piece by piece. GNU grep looks for all patterns in a piece at
-once, faster than anything that Python could do; it is on every Debian. Where it is not, Python
-looks for the literal parts of the patterns. What has been seen often enough is only counted from
+once, faster than anything that Python could do; it is on every Debian. Where it is not, lines are
+told apart by their shapes (diagnose/bulk.py). What has been seen often enough is only counted from
 then on: an ordinary journal names its services in every other line, and storms repeat one line.
 """
 
 from __future__ import annotations
 
-import re
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 
+from ..diagnose.bulk import LONGEST_BYTES, Bulk, repeats
 from ..diagnose.knowledge import Sign, load
-from ..diagnose.lines import MAX_CHARS, split
+from ..diagnose.lines import split
 from ..diagnose.scan import KEPT_HITS, Scan
 from ..errors import EnvironmentFault, UsageError
 from ..host.memory import MemoryFile
@@ -23,8 +23,6 @@ from ..host.runner import RealRunner, Tick
 Reader = Callable[[int], bytes]
 WHOLE_BYTES = 4 << 20
 _FIRST_BYTES, _PIECE_BYTES = 1 << 18, 16 << 20
-_LONGEST_BYTES = MAX_CHARS * 4
-_SHORTEST_LITERAL = 4
 _STORM_LINES = 500
 # What the engine makes several lines of, or takes out, before it looks: see lines.split
 _ALWAYS = (r"\\x0a", r"#012", r"\\nNVRM", "\x1b")
@@ -82,7 +80,7 @@ def pieces(head: bytes, read: Reader) -> Iterator[bytes]:
     for block in _blocks(head, read):
         joined = rest + block
         end = joined.rfind(b"\n") + 1
-        rest = joined[end : end + _LONGEST_BYTES]
+        rest = joined[end : end + LONGEST_BYTES]
         if end:
             yield joined[:end]
     if rest:
@@ -107,8 +105,15 @@ class _Search:
         self._signs = list(load().signs())
         self._counted: list[Sign] = []
         self._has_grep = True
+        self._bulk = Bulk(scan, self._signs)
 
     def piece(self, piece: bytes, number: int) -> None:
+        if repeats(piece) or not self._was_grepped(piece, number):
+            self._bulk.piece(piece, number)
+        self._leave_what_is_known()
+
+    def _was_grepped(self, piece: bytes, number: int) -> bool:
+        """False where there is no grep; nothing has been fed then."""
         if self._has_grep:
             try:
                 self._with_grep(piece, number)
@@ -116,9 +121,7 @@ class _Search:
                 if fault.code != "command-missing":
                     raise
                 self._has_grep = False
-        if not self._has_grep:
-            _feed(self._scan, _with_literals(piece, number, self._signs))
-        self._leave_what_is_known()
+        return self._has_grep
 
     def _with_grep(self, piece: bytes, number: int) -> None:
         patterns = [_for_grep(sign.pattern) for sign in self._signs]
@@ -143,13 +146,14 @@ class _Search:
             self._scan.leave(known)
             left = {id(each) for each in known}
             self._signs = [each for each in self._signs if id(each) not in left]
-            self._counted += [each for each in known if id(each) not in self._marks]
+            counted = [each for each in known if id(each) not in self._marks]
+            self._counted += counted
+            self._bulk.leave(counted, [each for each in known if id(each) in self._marks])
 
     def _is_known(self, sign: Sign) -> bool:
-        lines = self._scan.lines_with(sign)
         if id(sign) in self._marks:
-            return lines >= KEPT_HITS
-        return self._has_grep and lines >= _STORM_LINES
+            return self._scan.is_enough(sign, KEPT_HITS)
+        return self._scan.is_enough(sign, _STORM_LINES)
 
 
 def _numbered(lines: Iterable[bytes], first: int) -> Iterator[tuple[int, bytes]]:
@@ -165,34 +169,6 @@ def _for_grep(pattern: str) -> str:
     return inner.replace("|$)", f"|{blank})")
 
 
-def _with_literals(piece: bytes, number: int, signs: Iterable[Sign]) -> Iterator[tuple[int, bytes]]:
-    starts: set[int] = set()
-    for literal in {sign.literal.encode() for sign in signs if _is_strong(sign.literal)}:
-        starts.update(_line_starts(piece, re.compile(re.escape(literal))))
-    for sign in signs:
-        if not _is_strong(sign.literal):
-            starts.update(_line_starts(piece, re.compile(sign.pattern.encode(), re.MULTILINE)))
-    at, row = 0, number
-    for start in sorted(starts):
-        row += piece.count(b"\n", at, start)
-        at = start
-        yield row, piece[start : start + _LONGEST_BYTES].partition(b"\n")[0]
-
-
-def _is_strong(literal: str) -> bool:
-    return len(literal) >= _SHORTEST_LITERAL
-
-
-def _line_starts(piece: bytes, wanted: re.Pattern[bytes]) -> Iterator[int]:
-    """Where the lines begin that have it, each once."""
-    at = 0
-    while found := wanted.search(piece, at):
-        yield piece.rfind(b"\n", 0, found.start()) + 1
-        at = piece.find(b"\n", found.start()) + 1
-        if at == 0:
-            return
-
-
 def _feed(scan: Scan, lines: Iterable[tuple[int, bytes]]) -> None:
     for number, line in lines:
-        scan.feed(split(number, line[:_LONGEST_BYTES].decode("utf-8", "replace")))
+        scan.feed(split(number, line[:LONGEST_BYTES].decode("utf-8", "replace")))

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from operator import itemgetter
 
 from .knowledge import Knowledge, Sign
 from .lines import Line
+from .shapes import Shapes
 
 KEPT_HITS = 40
 _CLOSE_LINES = 300
-_KEY_CHARS = 4
 _KEPT_CHARS = 6_000_000
 _KEPT_LINES = 60_000
 
@@ -60,20 +59,19 @@ class Scan:
         self.total = 0
         self._room = _KEPT_CHARS
         self._signs = tuple(knowledge.signs())
-        self._index = _Index(self._signs)
+        self._shapes = Shapes(self._signs)
         self._of_sign: dict[int, Hits] = {}
-        self._latest: tuple[Sign, ...] = ()
 
-    def lines_with(self, sign: Sign) -> int:
+    def is_enough(self, sign: Sign, lines: int) -> bool:
+        """So many lines have it, close enough to count: more of them only make a larger number."""
         hits = self._of_sign.get(id(sign))
-        return hits.count if hits else 0
+        return hits is not None and hits.count >= lines and hits.is_close
 
     def leave(self, signs: Iterable[Sign]) -> None:
         """Look for these no longer; a caller who has faster means counts their lines."""
         left = {id(sign) for sign in signs}
         self._signs = tuple(sign for sign in self._signs if id(sign) not in left)
-        self._index = _Index(self._signs)
-        self._latest = ()
+        self._shapes = Shapes(self._signs)
 
     def count(self, sign: Sign, lines: int) -> None:
         """So many more lines have a sign that was left."""
@@ -83,8 +81,7 @@ class Scan:
         for line in lines:
             self.total += 1
             self._keep(line)
-            signs = self._signs_in(line.text)
-            for sign in signs:
+            for sign in self._shapes.signs_in(line.text):
                 self._hits_of(sign).add(line, self.total)
 
     def _keep(self, line: Line) -> None:
@@ -92,48 +89,9 @@ class Scan:
             self._room -= len(line.text)
             self.lines.append(line)
 
-    def _signs_in(self, text: str) -> tuple[Sign, ...]:
-        """In a storm the same line comes again and again: its signs are tried first, alone."""
-        latest = self._latest
-        is_storm = latest and self._of_sign[id(latest[0])].count > KEPT_HITS
-        if is_storm and all(sign.regex.search(text) for sign in latest):
-            return latest
-        found = tuple(sign for sign in self._index.candidates(text) if sign.regex.search(text))
-        if found:
-            self._latest = found
-        return found
-
     def _hits_of(self, sign: Sign) -> Hits:
         hits = self._of_sign.get(id(sign))
         if hits is None:
             hits = self._of_sign[id(sign)] = Hits(sign=sign)
             self.hits.setdefault(sign.code, []).append(hits)
         return hits
-
-
-class _Index:
-    """Which signs a line can have at all: asking for every literal of hundreds takes longer.
-
-    A literal can only be in a line that has a certain four characters of it, its key.
-    """
-
-    def __init__(self, signs: tuple[Sign, ...]) -> None:
-        self._by_key: dict[str, list[tuple[int, Sign]]] = {}
-        self._without_key: list[tuple[int, Sign]] = []
-        for place, sign in enumerate(signs):
-            key = _key(sign.literal)
-            room = self._by_key.setdefault(key, []) if key else self._without_key
-            room.append((place, sign))
-
-    def candidates(self, text: str) -> Iterator[Sign]:
-        """In the order of the knowledge base."""
-        here = {text[at : at + _KEY_CHARS] for at in range(len(text) - _KEY_CHARS + 1)}
-        found = list(self._without_key)
-        for key in here & self._by_key.keys():
-            found += self._by_key[key]
-        return (sign for _, sign in sorted(found, key=itemgetter(0)) if sign.literal in text)
-
-
-def _key(literal: str) -> str:
-    """Its last four characters: beginnings ("Failed to", "vfio-pci") are more often the same."""
-    return literal[-_KEY_CHARS:] if len(literal) >= _KEY_CHARS else ""
