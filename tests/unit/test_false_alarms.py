@@ -23,6 +23,19 @@ def test_an_ordinary_journal_raises_nothing(size: int, seed: int, *, with_card: 
     assert len(lines) > size / 200
 
 
+@pytest.mark.parametrize("size", [0, 30_000])
+def test_a_service_that_starts_is_no_fault(size: int) -> None:
+    """A host may keep one NVIDIA card for containers while another card is with a guest."""
+    quiet = [*journal(size, seed=7, with_card=True)]
+    started = [
+        "Nov 25 08:00:00 pve systemd[1]: Starting nvidia-persistenced.service - NVIDIA Daemon...",
+        "Nov 25 08:00:00 pve nvidia-persistenced[901]: Started (901)",
+        "Nov 25 08:00:00 pve systemd[1]: Started nvidia-persistenced.service - NVIDIA Daemon.",
+    ]
+    vfio = "Nov 25 08:00:01 pve kernel: vfio-pci 0000:02:00.0: enabling device (0000 -> 0003)"
+    assert _raised([*started, vfio, *quiet]) == set()
+
+
 def test_it_is_the_number_of_errors_in_a_short_time_that_makes_a_storm() -> None:
     quiet = [*journal(600_000, seed=5)]
     spread = [line for at in range(0, 4000, 400) for line in (*quiet[at : at + 400], AER)]

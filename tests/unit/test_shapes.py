@@ -52,6 +52,7 @@ def test_a_line_has_the_signs_that_its_patterns_say() -> None:
         assert list(shapes.signs_in(text)) == _slowly(text)
 
 
+@settings(deadline=None)
 @given(st.data())
 def test_a_blind_pattern_matches_the_shape_of_all_that_its_pattern_matches(
     data: st.DataObject,
@@ -61,6 +62,7 @@ def test_a_blind_pattern_matches_the_shape_of_all_that_its_pattern_matches(
     assert re.search(blind(sign.pattern), shape_of(text))
 
 
+@settings(deadline=None)
 @given(st.data())
 def test_who_does_not_care_for_digits_says_the_same_of_a_whole_shape(data: st.DataObject) -> None:
     """Each of the lines that has the sign, and the same with other digits."""
@@ -116,7 +118,7 @@ def _seen(scan: Scan) -> dict[tuple[str, str], tuple[int, bool]]:
 _SAYING = tuple(text for text in ALL if _slowly(text))
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 @given(
     rows=st.lists(
         st.tuples(st.sampled_from(_SAYING), st.sampled_from([1, 1, 1, 2, 12, 150])), max_size=12
