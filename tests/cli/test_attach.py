@@ -162,7 +162,9 @@ def test_what_cannot_be_is_said_and_nothing_is_changed(
         assert desk.world.node.state[part] == before[part]
     assert [each for each in desk.runs if not each.endswith("undone")] == []
     assert call(*ATTACH, *words, "--yes") == code
-    assert "Traceback" not in capsys.readouterr().err
+    told = capsys.readouterr()
+    assert "Traceback" not in told.err
+    assert said not in told.out, "a person is told in words"
 
 
 @pytest.mark.parametrize(

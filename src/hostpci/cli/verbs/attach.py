@@ -47,6 +47,7 @@ def _shown(context: Context, vmid: int, wanted: Wanted) -> Plan:
         context.json(document(SCHEMA, attachment))
         return attachment.plan
     from ...render.attach import render_check_list
+    from ...render.findings import render_finding
     from ...render.plan import render_steps
 
     for line, level in render_check_list(attachment, context.catalog):
@@ -54,7 +55,8 @@ def _shown(context: Context, vmid: int, wanted: Wanted) -> Plan:
     if attachment.plan.refusals:
         context.out(context.catalog.text("plan.refused"), "FAIL")
         for each in attachment.plan.refusals:
-            context.out(f"   {each.subject}: {each.code}")
+            headline, level = next(render_finding(each, context.catalog))
+            context.out(f"   {headline}", level)
     elif not attachment.plan.steps:
         nothing = context.catalog.text("attach.nothing", vmid=vmid, slot=wanted.slot)
         context.out(nothing, "PASS")
