@@ -29,8 +29,8 @@ def run(lab: Lab) -> None:
     for _ in range(2):
         _start_and_stop(lab, host)
     _fails_closed(lab, host)
-    said = host.shell(f"{_HOOK} {VMID + 1} pre-start").stdout
-    lab.say(f"ok: a machine restored under another number may start: {said.strip()}")
+    host.shell(f"{_HOOK} {VMID + 1} pre-start")
+    lab.say("ok: a machine restored under another number may start")
     host.confirm(steps.FACTORY)
     up.undo_all(lab, host, before)
 
