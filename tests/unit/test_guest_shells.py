@@ -43,6 +43,15 @@ def answering(**ended: Any) -> StubPve:
     return StubPve(answer)
 
 
+def test_a_host_without_pvesh_says_nothing_about_the_guest() -> None:
+    def absent(_method: str, _last: str, _params: dict[str, Any]) -> Any:
+        raise PveError("pve-no-pvesh", reason="No such file or directory")
+
+    with pytest.raises(PveError) as caught:
+        agent_of(StubPve(absent)).require()
+    assert caught.value.code == "pve-no-pvesh"
+
+
 # the agent, through the node's own programs
 
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 
 from ..errors import ToolError
-from ..pve.node import Pve
+from ..pve.node import Pve, PveError
 from .shell import GuestError, GuestShell, Said, clean, wrapped
 
 # maxLength of input-data in the API schema of PVE 8 and 9
@@ -124,9 +124,7 @@ class AgentShell(GuestShell):
     def _asked(self, method: str, command: str, params: Mapping[str, str | int]) -> Any:  # noqa: ANN401
         try:
             return self._pve.call(method, self._path(command), params)
-        except GuestError:
-            raise
-        except ToolError as error:
+        except PveError as error:
             raise _agent_error(error, self.name) from error
 
 
@@ -146,11 +144,10 @@ MATTERS = (
     ("guest-exec is disabled", "guest-agent-forbids"),
     ("has been disabled for this instance", "guest-agent-forbids"),
     ("failed to execute child process", "guest-no-shell"),
-    ("no such file or directory", "guest-no-shell"),
 )
 
 
-def _agent_error(error: ToolError, guest: str) -> ToolError:
+def _agent_error(error: PveError, guest: str) -> ToolError:
     """The agent's own trouble by its name; anything else of PVE stays what it is."""
     said = " ".join(str(each) for each in error.params.values()).lower()
     for words, code in MATTERS:
