@@ -35,6 +35,9 @@ SIGNS = (
     "GSP RPC timeout",
     "guest said Code 43",
     "D3cold  ",
+    "vfio-pci 0000:01:00.0: BAR 1: can\u2019t reserve [mem 0x90000000-0x9fffffff 64bit pref]",
+    "> > vfio-pci 0000:01:00.0: BAR 3: can't\u00a0reserve [mem 0x90000000-0x9fffffff 64bit pref]",
+    "> D3cold",
     "pve1 kernel: \xff\xfe(rev ff) \U0001f4a5",
 )
 

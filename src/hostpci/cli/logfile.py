@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 from ..diagnose.bulk import LONGEST_BYTES, Bulk, repeats
 from ..diagnose.knowledge import Sign, load
-from ..diagnose.lines import split
+from ..diagnose.lines import TYPOGRAPHIC, split
 from ..diagnose.scan import KEPT_HITS, Scan
 from ..errors import EnvironmentFault, UsageError
 from ..host.memory import MemoryFile
@@ -25,7 +25,7 @@ WHOLE_BYTES = 4 << 20
 _FIRST_BYTES, _PIECE_BYTES = 1 << 18, 16 << 20
 _STORM_LINES = 500
 # What the engine makes several lines of, or takes out, before it looks: see lines.split
-_ALWAYS = (r"\\x0a", r"#012", r"\\nNVRM", "\x1b")
+_ALWAYS = (r"\\x0a", r"#012", r"\\nNVRM", "\x1b", "^>", *TYPOGRAPHIC)
 
 
 def scan_log(path: str, tick: Tick) -> Scan:

@@ -66,7 +66,8 @@ class Bulk:
 
     def _possible(self, shape: bytes) -> tuple[Asked, ...] | None:
         """None: the line is not the message, so its shape tells nothing."""
-        if len(shape) > MAX_CHARS or any(each in shape for each in _SPLIT):
+        is_plain = shape.isascii() and not shape.startswith(b">")
+        if not is_plain or len(shape) > MAX_CHARS or any(each in shape for each in _SPLIT):
             return None
         return self._shapes.possible(shape.decode("utf-8", "replace").rstrip())
 

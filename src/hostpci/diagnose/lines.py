@@ -14,7 +14,8 @@ _ESCAPE_SEQUENCE = re.compile(r"\x1b(\[[0-9;?]*[ -/]*[@-~]|[@-_])")
 # intel/dmar.c of Linux 5.14 to 5.16 wrote the requester in this form
 _WRITTEN_AS_NUMBERS = re.compile(r"\[0x([0-9a-f]{2}):0x([01][0-9a-f]\.[0-7])\]")
 # What forums and word processors make of quotes and spaces
-_PLAIN = str.maketrans({"\u2018": "'", "\u2019": "'", "\u201c": '"', "\u201d": '"', "\u00a0": " "})
+TYPOGRAPHIC = "\u2018\u2019\u201c\u201d\u00a0"
+_PLAIN = str.maketrans(TYPOGRAPHIC, "''\"\" ")
 # A log inside an answered mail
 _QUOTED = re.compile(r"^(> ?)+(?=\S)")
 # journald and rsyslog write the line breaks of one message like this
