@@ -193,6 +193,10 @@ def answer(name: str) -> dict[str, Any]:
     return _said(decision) | {"en": _text(decision, "en"), "zh_CN": _text(decision, "zh_CN")}
 
 
+def facts_of(name: str) -> GuestFacts:
+    return _facts(situation(name))
+
+
 def _facts(data: dict[str, Any]) -> GuestFacts:
     if "system" in data:
         return unasked(data["system"])

@@ -249,11 +249,17 @@ class Context:
         )
 
     def show_error(self, error: ToolError) -> None:
+        from ..diagnose.pointers import fault_of_error
+
         text, hint = self._say_error(error.code, **error.params)
+        fault = fault_of_error(error.code, error.params)
+        if fault:
+            more = self.catalog.text("doctor.more", fault=fault)
+            self.say(self.catalog.text("error.hint", text=more))
         params = {key: str(value) for key, value in error.params.items()}
         self.json(
             {"schema": "hostpci.error/1", "code": error.code, "exit": int(error.exit),
-             "params": params, "message": text, "hint": hint}
+             "params": params, "message": text, "hint": hint, "fault": fault or None}
         )  # fmt: skip
 
     def _say_error(self, code: str, **params: object) -> tuple[str, str]:

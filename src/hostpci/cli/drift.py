@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ..diagnose.pointers import with_faults
 from ..errors import Exit, PartialError, UsageError
 from ..model.codec import document
 from ..planner.drift import find_drift
@@ -23,7 +24,7 @@ def run_drift(context: Context) -> int:
     facts = context.facts()
     drift = find_drift(facts)
     if context.args.json:
-        context.json(document(_SCHEMA, drift))
+        context.json(with_faults(document(_SCHEMA, drift)))
     else:
         for line, level in render_drift(drift, context.catalog):
             context.out(line, level)

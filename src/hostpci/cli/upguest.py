@@ -102,6 +102,20 @@ def restart(way: Way) -> StageResult:
     if not proof.proven:
         failed = next((each for each in proof.steps if each.outcome != "holds"), None)
         what = f"{failed.code}: {failed.answer}" if failed else "-"
-        raise RefusedError("up-reset", slot=way.wish.slot, vmid=way.wish.vmid, what=what)
+        raise RefusedError(
+            "up-reset", slot=way.wish.slot, vmid=way.wish.vmid, what=what,
+            fault=_told_causes(way, there),
+        )  # fmt: skip
     there.remember(proof)
     return StageResult(stage=Stage.RESTART, came=Came.DONE, answer=f"VM {way.wish.vmid}")
+
+
+def _told_causes(way: Way, there: _Guest) -> str:
+    """What the guest's kernel said of the start that failed: told, and the likeliest fault."""
+    from ..diagnose.inguest import diagnose_guest, guest_lines
+    from .whyfailed import show_causes
+
+    facts = there.course().look()
+    found = diagnose_guest(facts)
+    show_causes(way.context, found, len(guest_lines(facts)))
+    return found[0].code if found else ""

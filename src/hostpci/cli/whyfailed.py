@@ -38,9 +38,17 @@ def tell_failed(context: Context, failed: TaskFailedError, document: dict[str, A
         _show(context, found, len(failed.end.log))
     context.json(
         {**document, "error": failed.code, "status": failed.end.status, "task": failed.end.upid,
-         "log": list(failed.end.log), "diagnoses": encode(found), "exit": int(failed.exit)}
+         "log": list(failed.end.log), "diagnoses": encode(found),
+         "fault": found[0].code if found else None, "exit": int(failed.exit)}
     )  # fmt: skip
     return failed.exit
+
+
+def show_causes(context: Context, found: tuple[Diagnosis, ...], lines: int) -> None:
+    """Nothing where nothing was found: the finding that failed has said what is so."""
+    if found and not context.args.json:
+        context.out()
+        _show(context, found, lines)
 
 
 def _show(context: Context, found: tuple[Diagnosis, ...], lines: int) -> None:

@@ -14,8 +14,9 @@ def render_check_list(attachment: Attachment, catalog: Catalog) -> Iterator[tupl
     yield catalog.text("attach.head", slot=attachment.slot, vmid=attachment.vmid), "HEAD"
     yield "", ""
     shown: set[str] = set()
+    named: set[str] = set()
     for finding in attachment.findings:
-        yield from render_finding(finding, catalog)
+        yield from render_finding(finding, catalog, named)
         for proposal in attachment.proposals:
             if finding.code in proposal.mends and proposal.fix not in shown:
                 shown.add(proposal.fix)

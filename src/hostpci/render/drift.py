@@ -13,8 +13,9 @@ def render_drift(drift: Drift, catalog: Catalog) -> Iterator[tuple[str, str]]:
     if drift.since:
         yield catalog.text("drift.head", since=drift.since), "HEAD"
         yield "", ""
+    named: set[str] = set()
     for finding in drift.findings:
-        yield from render_finding(finding, catalog)
+        yield from render_finding(finding, catalog, named)
     yield "", ""
     if drift.matters:
         yield catalog.text("drift.matters"), "WARN"

@@ -21,8 +21,9 @@ def render_decision(
     """``whats``: the heart of each step by its kind, as ``guest.steps.shown`` says it."""
     yield catalog.text("guest.head", guest=guest), "HEAD"
     yield "", ""
+    named: set[str] = set()
     for finding in decision.findings:
-        yield from render_fact(finding, catalog)
+        yield from render_fact(finding, catalog, named)
     yield "", ""
     if decision.steps:
         yield catalog.text("guest.steps"), "HEAD"
@@ -60,5 +61,6 @@ def render_guest_proof(
     yield "", ""
     yield catalog.text("guest.proof-again" if is_second else "guest.proof"), "HEAD"
     yield "", ""
+    named: set[str] = set()
     for step in proof.steps:
-        yield from render_proof_step(step, catalog)
+        yield from render_proof_step(step, catalog, named)

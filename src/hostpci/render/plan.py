@@ -49,8 +49,9 @@ def step_target(step: Step) -> str:  # noqa: PLR0911
 def render_plan(plan: Plan, catalog: Catalog) -> Iterator[tuple[str, str]]:
     if plan.refusals:
         yield catalog.text("plan.refused"), "FAIL"
+        named: set[str] = set()
         for finding in plan.refusals:
-            yield from render_finding(finding, catalog)
+            yield from render_finding(finding, catalog, named)
         return
     yield from render_steps(plan, catalog)
     yield from _render_end(plan, catalog)

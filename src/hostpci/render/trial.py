@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from ..diagnose.pointers import OF_HEALTH
 from ..i18n import Catalog
 from ..model.journal import Booted, Confirmed, GivenUp, Proved, Run
+from .findings import explain_lines
 
 
 def render_events(run: Run, catalog: Catalog) -> Iterator[tuple[str, str]]:
@@ -24,5 +26,16 @@ def render_events(run: Run, catalog: Catalog) -> Iterator[tuple[str, str]]:
                 why = catalog.text(f"trial.why.{entry.reason}")
                 details = f" ({'; '.join(entry.details)})" if entry.details else ""
                 yield catalog.text("trial.event.given-up", at=entry.at, why=why + details), "WARN"
+                yield from _more(entry, catalog)
             case _:
                 pass
+
+
+def _more(entry: GivenUp, catalog: Catalog) -> Iterator[tuple[str, str]]:
+    """What a boot that was given up points to: its checks that failed, and its own log."""
+    named: set[str] = set()
+    for each in entry.details:
+        fault = OF_HEALTH.get(each.partition(":")[0], "")
+        for line in explain_lines(fault, catalog, named):
+            yield line, ""
+    yield f"      -> {catalog.text('doctor.kernel-log')}", ""

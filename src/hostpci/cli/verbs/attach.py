@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ...diagnose.pointers import with_faults
 from ...errors import Exit, UsageError
 from ...model.address import parse_slot
 from ...model.codec import document
@@ -44,7 +45,7 @@ def asked(context: Context) -> tuple[str, int]:
 def _shown(context: Context, vmid: int, wanted: Wanted) -> Plan:
     attachment = plan_attach(read(context, vmid, wanted))
     if context.args.json:
-        context.json(document(SCHEMA, attachment))
+        context.json(with_faults(document(SCHEMA, attachment)))
         return attachment.plan
     from ...render.attach import render_check_list
     from ...render.findings import render_finding

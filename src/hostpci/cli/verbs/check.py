@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ...checks.registry import run_checks
+from ...diagnose.pointers import with_faults
 from ...errors import Exit, UsageError
 from ...model.address import parse_slot
 from ...model.codec import document
@@ -24,7 +25,7 @@ def run(context: Context) -> int:
     facts = context.facts()
     findings = run_checks(facts, slot)
     if context.args.json:
-        context.json(document("hostpci.findings/1", findings))
+        context.json(with_faults(document("hostpci.findings/1", findings)))
     else:
         for line, level in render_findings(findings, context.catalog):
             context.out(line, level)

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+from ...diagnose.inguest import diagnose_guest, guest_lines
+from ...diagnose.pointers import with_faults
 from ...errors import Exit
 from ...guest.agent import AgentShell
 from ...guest.course import Course, Result
@@ -16,7 +20,7 @@ from ...model.guest import Decision, GuestFacts, GuestProof, GuestStep, Verdict
 from ...pve.power import TaskFailedError
 from ...render.guest import render_decision, render_guest_proof, step_line
 from ..context import Context
-from ..whyfailed import tell_failed
+from ..whyfailed import show_causes, tell_failed
 from ..wishes import asked_driver, asked_vmid
 
 _SCHEMA = "hostpci.guest/1"
@@ -25,6 +29,7 @@ _EXIT = {
     Verdict.REBOOT: Exit.REBOOT_NEEDED, Verdict.PERSON: Exit.FINDINGS,
     Verdict.BLOCKED: Exit.FINDINGS,
 }  # fmt: skip
+_FAILED = (Verdict.PERSON, Verdict.BLOCKED)
 
 
 def run(context: Context) -> int:
@@ -54,6 +59,8 @@ def run(context: Context) -> int:
             seen = course.run()
         if context.args.twice and seen.decision.verdict is Verdict.WORKING:
             second = course.prove_twice()[1]
+            if not second.proven:
+                seen = replace(seen, facts=course.look())  # of the start that failed
     except TaskFailedError as failed:
         return tell_failed(context, failed, {"schema": _SCHEMA, "guest": shell.name})
     return _concluded(context, shell, seen, second)
@@ -94,15 +101,20 @@ def _concluded(
     context: Context, shell: GuestShell, result: Result, second: GuestProof | None
 ) -> int:
     proof = proof_of(result)
+    has_failed = result.decision.verdict in _FAILED or (second is not None and not second.proven)
+    found = diagnose_guest(result.facts) if has_failed else ()
     if context.args.json:
         context.json(
-            {"schema": _SCHEMA, "guest": shell.name, **encode(result.decision),
-             "done": encode(result.done), "proof": encode(proof), "proven": proof.proven,
-             "second_proof": encode(second), "facts": encode(result.facts)}
+            {"schema": _SCHEMA, "guest": shell.name, **with_faults(encode(result.decision)),
+             "done": encode(result.done), "proof": with_faults(encode(proof)),
+             "proven": proof.proven, "second_proof": with_faults(encode(second)),
+             "diagnoses": encode(found), "fault": found[0].code if found else None,
+             "facts": encode(result.facts)}
         )  # fmt: skip
     else:
         _show(context, shell, result.decision)
         _show_proofs(context, proof, second)
+        show_causes(context, found, len(guest_lines(result.facts)))
     if second is not None and not second.proven:
         return Exit.FINDINGS
     return _EXIT[result.decision.verdict]

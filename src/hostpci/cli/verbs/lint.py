@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sys
 
+from ...diagnose.pointers import with_faults
 from ...errors import Exit, UsageError
 from ...host.root import regular_only
 from ...model.codec import encode
@@ -38,7 +39,7 @@ def run(context: Context) -> int:
     document, findings = read(context, str(given[kind]), pve)
     matters = any(each.level is Level.FAIL for each in findings)
     if args.json:
-        shown = [encode(each) for each in findings]
+        shown = [with_faults(encode(each)) for each in findings]
         context.json({"schema": f"hostpci.lint-{kind}/1", **document, "findings": shown})
     else:
         _show(context, str(given[kind]), pve, findings, matters=matters)

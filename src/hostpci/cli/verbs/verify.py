@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
+from ...diagnose.pointers import with_faults
 from ...errors import Exit, NotPermittedError, UsageError
 from ...executor.verify import verify
 from ...model.address import parse_slot
@@ -27,7 +28,8 @@ def run(context: Context) -> int:
         )
     )
     if context.args.json:
-        context.json(document("hostpci.proofs/1", proofs) | {"proven": proofs.proven})
+        shown = with_faults(document("hostpci.proofs/1", proofs))
+        context.json({**shown, "proven": proofs.proven})
     else:
         for proof in proofs.proofs:
             for line, level in render_proof(proof, context.catalog):

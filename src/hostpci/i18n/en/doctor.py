@@ -26,5 +26,7 @@ TEXTS: dict[str, str] = {
     "doctor.risk.high": "high",
     "doctor.sources": "Sources: {sources}",
     "doctor.patterns": "It shows in lines such as (regular expressions):",
+    "doctor.more": "more: hostpci explain {fault}",
+    "doctor.kernel-log": "'hostpci doctor' reads what the kernel said, in this boot and in earlier ones",
     "doctor.explain": "hostpci explain CODE tells more of each.",
 }

@@ -26,5 +26,7 @@ TEXTS: dict[str, str] = {
     "doctor.risk.high": "高",
     "doctor.sources": "来源：{sources}",
     "doctor.patterns": "它出现在这样的行中（正则表达式）：",
+    "doctor.more": "详见：hostpci explain {fault}",
+    "doctor.kernel-log": "hostpci doctor 会查看内核在本次和之前启动中的记录",
     "doctor.explain": "hostpci explain 代码 可以看到每一项的更多说明。",
 }
