@@ -119,6 +119,8 @@ def linux_guest_with_keys(case: Case) -> Answer:
 
 @observes("cpu-type-without-avx")
 def cpu_type_without_avx(case: Case) -> Answer:
+    if any("-cpu " in each.value for each in _line(case, "args")):
+        return UNKNOWN  # QEMU takes the last -cpu, and that is the one of args
     lines = _line(case, "cpu")
     kind = lines[0].options.get("cputype", lines[0].options.get("", "")) if lines else ""
     if lines and (kind not in _WITHOUT_AVX or "+avx" in lines[0].value):
