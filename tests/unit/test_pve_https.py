@@ -89,6 +89,24 @@ def test_the_authorities_of_the_system_are_enough(
     assert HttpsPve(server.url, Token(TOKEN)).version() == (9, 2)
 
 
+def test_the_authority_that_a_node_made_for_itself_is_enough(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """/etc/pve/pve-root-ca.pem and pve-ssl.pem, made as pve-cluster PVE/Cluster/Setup.pm does: no
+    use of the authority's key is named. Only the node's own certificate is sent.
+    """
+    monkeypatch.setenv("SSL_CERT_FILE", str(CERTIFICATES / "pve-root-ca.crt"))
+    with Server(a_node(), certificate="pve") as server:
+        assert HttpsPve(server.url, Token(TOKEN)).version() == (9, 2)
+        by_name = server.url.replace("127.0.0.1", "localhost")
+        assert HttpsPve(by_name, Token(TOKEN)).version() == (9, 2)
+        assert https(server, TOKEN).version() == (9, 2)
+    monkeypatch.setenv("SSL_CERT_FILE", str(CERTIFICATES / "server.crt"))
+    with Server(a_node(), certificate="pve") as server:
+        assert refused(HttpsPve(server.url, Token(TOKEN))).code == "pve-untrusted"
+        assert server.seen == []
+
+
 def test_a_task_is_followed(server: Server) -> None:
     ticks = []
     server.node.state["task_polls"] = 2
@@ -137,6 +155,10 @@ def test_a_pin_needs_no_name(monkeypatch: pytest.MonkeyPatch) -> None:
     ("text", "expected"),
     [
         ("AB:" * 31 + "AB", "ab" * 32), ("ab" * 32, "ab" * 32), (f"sha256:{'0f' * 32}", "0f" * 32),
+        # as openssl and pvesh print it, copied whole
+        (f"sha256 Fingerprint={'AB:' * 31}AB\n", "ab" * 32),
+        (f"SHA256 Fingerprint={'AB:' * 31}AB", "ab" * 32), (f"SHA256:{'AB' * 32}", "ab" * 32),
+        (f"sha1 Fingerprint={'AB:' * 31}AB", None), (f"x={'AB' * 32}", None),
         ("", ""), ("AB:" * 19 + "AB", None), ("zz" * 32, None), ("ab" * 32 + "\n", "ab" * 32),
     ],
 )  # fmt: skip

@@ -249,10 +249,11 @@ def _shown(fingerprint: str) -> str:
 
 
 def parse_fingerprint(text: str) -> str:
-    """Hexadecimal, with colons or without."""
-    from re import fullmatch
+    """Hexadecimal, with colons or without, also as ``openssl x509 -fingerprint`` prints it."""
+    from re import fullmatch, sub
 
-    plain = text.strip().removeprefix("sha256:").replace(":", "").lower()
+    bare = sub(r"^sha256(?: fingerprint=|:)", "", text.strip().lower())
+    plain = bare.replace(":", "")
     if plain and fullmatch(r"[0-9a-f]{64}", plain) is None:
         raise PveError("pve-bad-fingerprint", value=text[:120])
     return plain
