@@ -90,6 +90,22 @@ class Access:
             return set()
         return {privilege for role in found for privilege in self._roles.get(role, ())}
 
+    def flags(self, who: str, path: str) -> dict[str, int]:
+        """What is held, and whether it passes on to what lies below: PVE's answers hold that."""
+        user = who.partition("!")[0]
+        passes = {
+            privilege
+            for entry in self._data["acl"]
+            if entry["who"] in {who, user}
+            and entry["path"] in _way(path)
+            and entry.get("propagate", 1)
+            for privilege in self._roles.get(entry["role"], ())
+        }
+        is_root = user == "root@pam"
+        return {
+            each: int(is_root or each in passes) for each in sorted(self.permissions(who, path))
+        }
+
     def has(self, who: str, path: str, *privileges: str, any_: bool = False) -> bool:
         held = self.permissions(who, path)
         return any(p in held for p in privileges) if any_ else held.issuperset(privileges)
@@ -145,8 +161,8 @@ class Access:
 
     def effective(self, who: str) -> dict[str, dict[str, int]]:
         paths = {*_TOP, *(way for each in self._data["acl"] for way in _way(each["path"]))}
-        found = {path: self.permissions(who, path) for path in paths}
-        return {path: dict.fromkeys(sorted(held), 1) for path, held in found.items() if held}
+        found = {path: self.flags(who, path) for path in paths}
+        return {path: held for path, held in found.items() if held}
 
     def token_user(self, text: str) -> str:
         """Who ``USER@REALM!NAME=SECRET`` is; PVE does not say what is wrong with another."""

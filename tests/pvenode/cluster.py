@@ -47,8 +47,8 @@ def permissions(node: Node, call: Call) -> Any:
         if who.partition("!")[0] != call.who:
             raise denied("/access, Sys.Audit")
     if "path" in call.params:
-        held = node.access.permissions(who, call["path"])
-        return {call["path"]: dict.fromkeys(sorted(held), 1)}
+        held = node.access.flags(who, call["path"])
+        return {call["path"]: held} if held else {}
     return node.access.effective(who)
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from hostpci.executor.vmcreate import sees_all_tasks
 from hostpci.i18n import Catalog
 from hostpci.pve.https import HttpsPve
 from hostpci.pve.node import PveError
@@ -234,3 +235,22 @@ def test_the_error_tells_the_privilege_the_path_and_the_command(language: str) -
     assert re.search(
         r"pveum acl modify /vms/100 --users ops@pve --tokens 'ops@pve!gpu' --roles PVEVMAdmin", hint
     )
+
+
+@pytest.mark.parametrize(
+    ("path", "passes_on", "sees"),
+    [("/nodes/pve1", 0, True), ("/nodes", 1, True), ("/nodes", 0, False), ("/vms", 1, False)],
+)
+def test_a_privilege_that_does_not_pass_on_is_held_all_the_same(
+    path: str, passes_on: int, *, sees: bool
+) -> None:
+    """PVE's answer holds, of each privilege, whether it passes on: not whether it is held
+    [pve-access-control PVE/RPCEnvironment.pm permissions].
+    """
+    state = empty_state()
+    state["users"]["ops@pve"] = {"enable": 1}
+    state["tokens"][TOKEN] = {"secret": SECRET, "privsep": 0}
+    entry = {"path": path, "who": "ops@pve", "role": "PVEAuditor", "propagate": passes_on}
+    state["acl"] = [entry]
+    with Server(Node(state)) as server:
+        assert sees_all_tasks(https(server, f"{TOKEN}={SECRET}"), "pve1") is sees
