@@ -175,6 +175,18 @@ def test_a_call_that_this_pve_has_not(doors: tuple[Pve, Node]) -> None:
          "pve-locked", Exit.BUSY),
         ("cfs-lock 'file-mapping_pci_cfg' error: got lock request timeout\n", 500,
          "pve-locked", Exit.BUSY),
+        ("cfs-lock 'file-mapping_pci_cfg' error: no quorum!\n", 500, "pve-no-quorum", Exit.FAILED),
+        (("create hardware mapping failed: cfs-lock 'file-mapping_pci_cfg' error: pve cluster"
+         " filesystem not online.\n"), 500, "pve-unreachable", Exit.FAILED),
+        ("storage 'nope' does not exist\n", 500, "pve-not-found", Exit.FAILED),
+        ("no such cluster node 'pve7'\n", 500, "pve-not-found", Exit.FAILED),
+        ("no such user ('ops@pve')\n", 500, "pve-not-found", Exit.FAILED),
+        # the storage is there
+        ("content type 'images' is not available on storage 'local'\n", 500, "pve-failed",
+         Exit.FAILED),
+        ("storage 'local' does not support content-type 'snippets'\n", 500, "pve-failed",
+         Exit.FAILED),
+        ("storage 'nfs' is not online\n", 500, "pve-failed", Exit.FAILED),
         ("VM is locked\n", 500, "pve-locked", Exit.BUSY),
         ("VM 100 qmp command 'x' failed - got timeout\n", 500, "pve-failed", Exit.FAILED),
         ("No route to host", 595, "pve-unreachable", Exit.FAILED),

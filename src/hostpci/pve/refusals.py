@@ -36,6 +36,9 @@ _WORDS: tuple[tuple[str, str], ...] = (
     ("pve-denied", r"Permission check failed(?: \((?P<path>/[^,)]*), (?P<privilege>[^)]+)\))?"),
     # qemu-server PVE/API2/Qemu.pm check_vm_create/modify_config_perm, check_hostpci_perm
     ("pve-root-only", r"[Oo]nly root(?:@pam)? (?:can|may|is allowed to) [^\n]+"),
+    # pve-cluster PVE/Cluster.pm: without a quorum there are no locks either
+    ("pve-no-quorum", r"cluster not ready - no quorum\??|: no quorum!"),
+    ("pve-unreachable", r"pve cluster filesystem not online"),
     # pve-guest-common PVE/AbstractConfig.pm check_lock, lock_config_full; pve-common PVE/Tools.pm
     ("pve-locked", r"(?:VM|CT) is locked(?: \((?P<lock>[^)]*)\))?"),
     ("pve-locked", r"can't lock file '(?P<lock>[^']+)' - [^\n]+"),
@@ -47,7 +50,8 @@ _WORDS: tuple[tuple[str, str], ...] = (
     ("pve-not-found", r"mapping '(?P<what>[^']+)' not found"),
     ("pve-not-found", r"(?:pci|usb|dir) ID '(?P<what>[^']+)' does not exist"),
     ("pve-not-found", r"hostname lookup '(?P<what>[^']+)' failed"),
-    ("pve-not-found", r"(?:storage|no such (?:node|VM|user|storage)) \(?'(?P<what>[^']+)'"),
+    ("pve-not-found", r"storage '(?P<what>[^']+)' does not exist"),
+    ("pve-not-found", r"no such (?:cluster )?(?:node|VM|user|storage) \(?'(?P<what>[^']+)'"),
     ("pve-exists", r"pci ID '(?P<what>[^']+)' already defined|(?P<vm>VM \d+) already exists"),
     # qemu-server PVE/QemuServer.pm vm_start, PVE/API2/Qemu.pm
     ("pve-template", r"you can't start a vm if it's a template|is a template"),
@@ -62,7 +66,6 @@ _WORDS: tuple[tuple[str, str], ...] = (
     ("pve-not-root", r"please run as root"),
     # libpve-cluster-perl, when pmxcfs is not there or has no quorum
     ("pve-unreachable", r"ipcc_send_rec\[\d+\] failed: [^\n]+"),
-    ("pve-no-quorum", r"cluster not ready - no quorum\??"),
     # pmxcfs is read-only without a quorum
     ("pve-no-quorum", r"unable to open file '/etc/pve/[^']+' - Permission denied"),
 )  # fmt: skip
