@@ -262,7 +262,17 @@ def write_mapping(
 def same_entries(one: tuple[str, ...] | None, other: tuple[str, ...] | None) -> bool:
     if one is None or other is None:
         return one is other
-    return [entry_properties(each) for each in one] == [entry_properties(each) for each in other]
+    return list(map(_compared, one)) == list(map(_compared, other))
+
+
+def _compared(entry: str) -> dict[str, str]:
+    """PVE reads this file as bytes, and some of its versions write it as text: then what is not
+    ASCII in a description comes back longer after every change of any mapping.
+    """
+    found = entry_properties(entry)
+    if not found.get("description", "").isascii():
+        found["description"] = "�"
+    return found
 
 
 @dataclass(frozen=True)
