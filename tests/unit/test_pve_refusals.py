@@ -261,6 +261,14 @@ def test_how_a_task_ended(status: str, ok: bool) -> None:  # noqa: FBT001
     assert (end.ok, end.log) == (ok, ("a", "b�[2J"))
 
 
+def test_a_log_in_another_script_comes_out_as_it_is() -> None:
+    """PVE reads the bytes of the file [pve-common PVE/Tools.pm dump_logfile, upid_read_status]."""
+    words = "cannot open “/dev/显卡”"
+    read = words.encode().decode("latin-1")
+    end = follow(Tells([{"status": "stopped", "exitstatus": read}], [read]), UPID, timeout_s=1)
+    assert (end.status, end.log) == (words, (words,))
+
+
 def test_a_long_log_is_read_page_by_page_and_an_endless_one_is_not() -> None:
     told = Tells([{"status": "stopped", "exitstatus": "OK"}], [f"line {n}" for n in range(1234)])
     assert len(follow(told, UPID, timeout_s=1).log) == 1234

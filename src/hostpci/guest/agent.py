@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 
 from ..errors import ToolError
-from ..pve.node import Pve, PveError
+from ..pve.node import Pve, PveError, unwired
 from .shell import GuestError, GuestShell, Said, clean, wrapped
 
 # maxLength of input-data in the API schema of PVE 8 and 9
@@ -159,17 +159,8 @@ def _agent_error(error: PveError, guest: str) -> ToolError:
 
 
 def _text(value: object) -> object:
-    """What a program printed, as text.
-
-    PVE takes the base64 off and leaves bytes, which its JSON makes characters of, one of each
-    [qemu-server PVE/QemuServer/Agent.pm qemu_exec_status; JSON of Perl]: UTF-8 comes out doubled.
-    """
-    if not isinstance(value, str) or value.isascii():
-        return value
-    try:
-        return value.encode("latin-1").decode("utf-8", "replace")
-    except UnicodeEncodeError:
-        return value
+    """PVE takes the base64 off [qemu-server PVE/QemuServer/Agent.pm qemu_exec_status]."""
+    return unwired(value) if isinstance(value, str) else value
 
 
 def _number(value: object) -> int | None:

@@ -131,3 +131,17 @@ class Pve:
 def wire(value: str | int) -> str:
     """A parameter as PVE reads it: booleans are 1 and 0."""
     return str(int(value)) if isinstance(value, bool) else str(value)
+
+
+def unwired(text: str) -> str:
+    """What PVE took from a file or a guest, as text.
+
+    It reads bytes, and its JSON makes a character of each: UTF-8 comes out doubled. What is no
+    UTF-8 then is left as it is; it may be text already.
+    """
+    if text.isascii():
+        return text
+    try:
+        return text.encode("latin-1").decode("utf-8")
+    except UnicodeError:
+        return text

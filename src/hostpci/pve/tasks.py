@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from .node import Pve, PveError, TaskEnd
+from .node import Pve, PveError, TaskEnd, unwired
 
 # pve-common PVE/UPID.pm decode; its start may have nine digits after 497 days
 _UPID = re.compile(
@@ -121,5 +121,5 @@ def _line(entry: dict[str, object]) -> str:
 
 
 def _clean(text: str) -> str:
-    text = text[:_MAX_LINE_CHARS]
+    text = unwired(text[:_MAX_LINE_CHARS])
     return "".join(each if each.isprintable() or each == "\t" else "�" for each in text)
