@@ -44,7 +44,9 @@ def _parser() -> argparse.ArgumentParser:
         "--cuts", type=int, default=10, help="power-cut: how many on each host (default 10)"
     )
     one.add_argument(
-        "--output", metavar="PATH", help="record, broken-hardware: where to put what they recorded"
+        "--output",
+        metavar="PATH",
+        help="record, broken-hardware, ordinary-journal: where to put what they recorded",
     )
     one.add_argument("--seed", type=int, help="power-cut: repeat the random choices of a run")
     one = commands.add_parser("nightly", help="run every scenario, with many power cuts")

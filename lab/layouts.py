@@ -23,6 +23,18 @@ _BOOT_TOOL_FILES = (
 _FIRST_BOOT_ONLY = "vmlinuz initrd.img loader/entries/first.conf"
 _CLEAN_ESP = f'sh -ec "mount /dev/vda2 /mnt; cd /mnt; rm -f {_FIRST_BOOT_ONLY}; cd /; umount /mnt"'
 _ESP_MIB = 512  # what Proxmox VE's installer makes, and more than the tool's 256 MiB
+# What owners of such hosts run on them; Proxmox VE's own services are not in Debian.
+_SERVER_PACKAGES = (
+    "acpid", "apache2", "apparmor", "avahi-daemon", "btrfs-progs", "chrony", "corosync", "cron",
+    "curl", "dnsmasq", "dovecot-imapd", "fail2ban", "haproxy", "iptables", "irqbalance",
+    "keepalived", "libvirt-clients", "libvirt-daemon-system", "lldpd", "logrotate", "lvm2",
+    "mariadb-server", "mdadm", "memcached", "mosquitto", "multipath-tools", "nfs-common",
+    "nfs-kernel-server", "nftables", "nginx-light", "open-iscsi", "openssh-client", "php-fpm",
+    "polkitd", "postfix", "postgresql", "prometheus-node-exporter", "qemu-system-x86",
+    "rasdaemon", "redis-server", "samba", "smartmontools", "smbclient", "snmpd", "sshpass",
+    "strongswan-starter", "sudo", "sysstat", "tgt", "thin-provisioning-tools", "udisks2", "ufw",
+    "unattended-upgrades", "wireguard-tools", "xfsprogs", "zabbix-agent",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,6 +72,12 @@ _ALL = (
     Layout(name="plain"),
     # A host that starts guests: Debian's QEMU, and nothing else that the plain one lacks.
     Layout(name="qemu", packages=("qemu-system-x86",)),
+    # A server with everything on it, which starts none of it until it is told to.
+    Layout(
+        name="server",
+        packages=_SERVER_PACKAGES,
+        files=((_STANDINS / "server" / "default.target", "etc/systemd/system/default.target"),),
+    ),
     Layout(
         name="lvm",
         packages=("lvm2",),
