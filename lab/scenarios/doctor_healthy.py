@@ -18,7 +18,8 @@ HOSTS = ("guide-debian12", "guide-debian13", "intel-debian12")
 
 _HOSTPCI = str(Path(__file__).parents[2] / "hostpci")
 _IN_GUEST = "/run/hostpci-capture"
-# What QEMU would write into the journal, and what it has to be called.
+# What QEMU would write into the journal, and what it has to be called. Not alone: with this sign, a
+# card of this generation is under suspicion too.
 _PLANTED = "vfio: Unable to power on device, stuck in D3"
 _PLANTED_CODE = "power-stuck-d3"
 
@@ -50,7 +51,7 @@ def _a_fault_is_heard(lab: Lab, host: Guest) -> None:
     host.shell(f"echo '{_PLANTED}' | systemd-cat -t QEMU; journalctl --sync")
     for way, severities in _answers(lab, host).items():
         above = [code for code, how in severities.items() if how != "info"]
-        lab.check(condition=above == [_PLANTED_CODE], text=f"a planted line, {way}: {above}")
+        lab.check(condition=_PLANTED_CODE in above, text=f"a planted line, {way}: {above}")
 
 
 def _answers(lab: Lab, host: Guest) -> dict[str, dict[str, str]]:
