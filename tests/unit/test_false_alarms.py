@@ -49,3 +49,24 @@ def test_a_fault_is_still_found_among_all_that() -> None:
     assert _raised([*quiet[:900], f"Jan 01 08:00:00 pve {fault}", *quiet[900:]]) == {
         "bar-reserved-by-bootfb"
     }
+
+
+UNPLUGGED = (
+    "libvirtd[1144]: Device 0000:02:00.0 not found: could not access"
+    " /sys/bus/pci/devices/0000:02:00.0/config: No such file or directory",
+    "kernel: pcieport 0000:00:1d.0: pciehp: Slot(12): Card not present",
+    "kernel: pcieport 0000:00:1d.0: pciehp: Slot(12): Link Down",
+)
+
+
+@pytest.mark.parametrize("line", UNPLUGGED)
+def test_a_disk_that_is_unplugged_is_not_a_card_that_is_missing(line: str) -> None:
+    quiet = [*journal(300_000, seed=7, with_card=True)]
+    assert _raised([*quiet[:900], f"Jan 01 08:00:00 pve {line}", *quiet[900:]]) == set()
+
+
+def test_a_device_that_vfio_had_and_that_is_gone_is_missing() -> None:
+    quiet = [*journal(300_000, seed=7, with_card=True)]
+    line = UNPLUGGED[0].replace("0000:02", "0000:01")
+    assert _raised([*quiet, f"Jan 02 08:00:00 pve {line}"]) == {"pci-device-missing"}
+    assert _raised([UNPLUGGED[0]]) == {"pci-device-missing"}

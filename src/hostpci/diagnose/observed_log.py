@@ -117,6 +117,18 @@ def fault_near_vm(case: Case) -> Answer:
     return seen_if(case.lines_of("vm-start-seen")[:1])
 
 
+@observes("missing-device-is-meant")
+def missing_device_is_meant(case: Case) -> Answer:
+    """Devices come and go on any server; in a whole journal one counts that VFIO has had."""
+    if case.is_excerpt:
+        return holds()
+    missing = {
+        device for hit in case.marked("pci-device-missing") for device in devices_in(hit.line.text)
+    }
+    had = [line for line in case.lines_of("vfio-named") if missing & set(devices_in(line.text))]
+    return seen_if(had[:1])
+
+
 @observes("only-p2p-is-lost")
 def only_p2p_is_lost(case: Case) -> Answer:
     """A warning about a BAR; where the start failed it was none."""
