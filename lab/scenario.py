@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from lab import build, cache, rootdiff, tables
+from lab import build, cache, images, rootdiff, tables
 from lab import scenarios as package
 from lab.errors import ExitCode, LabError, ScenarioFailedError, UsageError
 from lab.guest import Guest
@@ -161,6 +161,10 @@ class Lab:
             return self.manifest(copy)
         finally:
             copy.unlink()
+
+    def root_tar(self) -> Path:
+        """The bootstrapped root that the host's image was made of."""
+        return images.ensure_base(self._ready.image, self._reporter)
 
     def root_differences(self) -> list[Difference]:
         """What differs from the factory image on the disk of a host that is off."""

@@ -52,8 +52,10 @@ def test_a_fault_is_still_found_among_all_that() -> None:
 
 
 UNPLUGGED = (
-    "libvirtd[1144]: Device 0000:02:00.0 not found: could not access"
-    " /sys/bus/pci/devices/0000:02:00.0/config: No such file or directory",
+    (
+        "libvirtd[1144]: Device 0000:02:00.0 not found: could not access"
+        " /sys/bus/pci/devices/0000:02:00.0/config: No such file or directory"
+    ),
     "kernel: pcieport 0000:00:1d.0: pciehp: Slot(12): Card not present",
     "kernel: pcieport 0000:00:1d.0: pciehp: Slot(12): Link Down",
 )

@@ -1,5 +1,5 @@
 #!/bin/bash
-# Runs in a lab host: sets its services up so that they write into the journal, and starts them.
+# Runs in a lab host or a container: sets its services up so that they write into the journal, and starts them.
 # What fails here fails as on any server, and is as welcome in the journal.
 set -u
 exec >/run/prepare.log 2>&1
@@ -13,7 +13,7 @@ systemctl unmask systemd-logind
 # Addresses that strangers come from
 ip link add strangers type dummy
 ip link set strangers up
-for at in $(seq 1 20); do ip addr add 198.51.100.$at/24 dev strangers; done
+for at in $(seq 1 20); do ip addr add 198.51.100.$at/32 dev lo; done
 nft -f - <<'END'
 table inet lab {
     chain input {
