@@ -151,6 +151,19 @@ def test_what_only_one_version_knows() -> None:
     assert "unused255" in options(PVE9)
 
 
+def test_the_cpu_flags_that_a_version_allows() -> None:
+    """qemu-server CPUConfig.pm: ``nested-virt`` came with 9.1, and with it another order."""
+    refused = "unable to parse value of 'cpu' - VM-specific CPU flags must be a subset of: "
+    old = (
+        "pcid, spec-ctrl, ibpb, ssbd, virt-ssbd, amd-ssbd, amd-no-ssb, pdpe1gb, md-clear, "
+        "hv-tlbflush, hv-evmcs, aes\n"
+    )
+    assert dropped("cpu: host,flags=+nested-virt") == []
+    assert dropped("cpu: host,flags=+nested-virt;-pcid", PVE8) == [refused + old]
+    assert dropped("cpu: host,flags=+aes;-md-clear", PVE8) == []
+    assert dropped("cpu: host,flags=+vmx")[0].startswith(refused + "nested-virt, md-clear, pcid")
+
+
 def test_lines_of_a_section_that_is_not_known_are_lost_without_a_word() -> None:
     config = parse_vm_config("name: a\n[x]\nhostpci0: 01:00\n[ok]\nname: b\n")
     assert config.warnings == ("vm 100 - skipping unknown section: 'x'\n",)

@@ -6,9 +6,10 @@ Source: qemu-server src/PVE/QemuServer/CPUConfig.pm.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 from .formats import FORMATS
+from .hostpci import PVE8, PVE9
 from .schema import FormatError, Properties, Value, parse_property_string
 
 _INTEL = """
@@ -41,13 +42,16 @@ BUILT_IN = {
     "x86-64-v3": _V3,
     "x86-64-v4": f"{_V3};+avx512f;+avx512bw;+avx512cd;+avx512dq;+avx512vl",
 }
-VM_FLAGS = (
+# the flags that a single VM may set, in the order in which the refusal names them
+_VM_FLAGS_9 = (
     "nested-virt", "md-clear", "pcid", "spec-ctrl", "ssbd", "ibpb", "virt-ssbd", "amd-ssbd",
     "amd-no-ssb", "pdpe1gb", "hv-tlbflush", "hv-evmcs", "aes",
 )  # fmt: skip
+_VM_FLAGS_8 = (
+    "pcid", "spec-ctrl", "ibpb", "ssbd", "virt-ssbd", "amd-ssbd", "amd-no-ssb", "pdpe1gb",
+    "md-clear", "hv-tlbflush", "hv-evmcs", "aes",
+)  # fmt: skip
 _ANY_FLAG = r"([+-])([a-zA-Z0-9\-_\.]+)"
-_VM_FLAG = rf"(?:[+-])(?:{'|'.join(VM_FLAGS)})"
-_VM_FLAG_LIST = re.compile(rf"{_VM_FLAG}(?:;{_VM_FLAG})*$")
 _PROPERTIES: Properties = {
     "cputype": {"default_key": 1, "optional": 1, "type": "string"},
     "reported-model": {
@@ -64,22 +68,24 @@ _GUEST_BITS: Properties = {
 
 
 def parse_cpu(
-    text: str, *, has_guest_bits: bool = True, custom_models: Collection[str] | None = None
+    text: str, *, pve: int = PVE9, custom_models: Collection[str] | None = None
 ) -> dict[str, Value]:
     """The ``cpu`` option of a VM. Raises FormatError with PVE's words.
 
-    ``has_guest_bits``: PVE 9's key. ``custom_models``: those of /etc/pve/virtual-guest; None
-    where they are not known, and any may exist.
+    ``custom_models``: those of /etc/pve/virtual-guest; None where they are not known, and any
+    may exist.
     """
-    properties = {**_PROPERTIES, **_GUEST_BITS} if has_guest_bits else _PROPERTIES
+    properties = _PROPERTIES if pve <= PVE8 else {**_PROPERTIES, **_GUEST_BITS}
     cpu = parse_property_string(properties, text, formats=FORMATS)
-    wrong = _why_not(cpu, custom_models)
+    wrong = _why_not(cpu, _VM_FLAGS_8 if pve <= PVE8 else _VM_FLAGS_9, custom_models)
     if wrong:
         raise FormatError(f"{wrong}\n")
     return cpu
 
 
-def _why_not(cpu: dict[str, Value], custom_models: Collection[str] | None) -> str:
+def _why_not(
+    cpu: dict[str, Value], allowed: Sequence[str], custom_models: Collection[str] | None
+) -> str:
     model, flags = str(cpu.get("cputype", "")), str(cpu.get("flags", ""))
     if model in ("", "0"):
         return "CPU is missing cputype"
@@ -89,8 +95,9 @@ def _why_not(cpu: dict[str, Value], custom_models: Collection[str] | None) -> st
             return f"Custom cputype '{name}' not found"
     elif model not in VENDORS and model not in BUILT_IN:
         return f"Built-in cputype '{model}' is not defined (missing 'custom-' prefix?)"
-    if flags and _VM_FLAG_LIST.match(flags) is None:
-        return f"VM-specific CPU flags must be a subset of: {', '.join(VM_FLAGS)}"
+    one = rf"[+-](?:{'|'.join(allowed)})"
+    if flags and re.match(rf"{one}(?:;{one})*$", flags) is None:
+        return f"VM-specific CPU flags must be a subset of: {', '.join(allowed)}"
     if "reported-model" in cpu:
         return "Property 'reported-model' not allowed in VM-specific CPU config."
     return ""

@@ -35,7 +35,7 @@ def cpu_argument(
 ) -> str:
     """``host_virtualization``: ``svm`` or ``vmx``, what ``nested-virt`` stands for."""
     text = str(config.get("cpu", ""))
-    cpu = parse_cpu(text, has_guest_bits=pve > PVE8) if text not in ("", "0") else {}
+    cpu = parse_cpu(text, pve=pve) if text not in ("", "0") else {}
     model = str(cpu.get("cputype", "kvm64" if has_kvm else "qemu64"))
     model, built_in = ("qemu64", BUILT_IN[model]) if model in BUILT_IN else (model, "")
     model = _REPLACED.get(model, model)

@@ -100,7 +100,7 @@ def formats(pve: int) -> Formats:
     code: dict[str, Checker] = {
         "pve-qm-bootdev": partial(_check_boot_device, known),
         "pve-qm-bootdisk": partial(_check_boot_disk, known),
-        "pve-vm-cpu-conf": partial(parse_cpu, has_guest_bits=pve > hostpci.PVE8),
+        "pve-vm-cpu-conf": partial(parse_cpu, pve=pve),
     }
     return {
         **FORMATS,
