@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+import hostpci
 from hostpci.cli.main import main
 
 RESERVED = "vfio-pci 0000:01:00.0: BAR 1: can't reserve [mem 0x90000000-0x9fffffff 64bit pref]"
@@ -60,6 +61,34 @@ def test_a_large_log_is_read_in_part_with_the_same_result(
     document = json.loads(told(capsys, "doctor", "--log", str(log), "--json"))
     (found,) = [each for each in document["diagnoses"] if each["severity"] != "info"]
     assert (found["code"], found["sightings"][0]["line"]) == ("bar-reserved-by-bootfb", 80_001)
+
+
+FLR = "vfio-pci 0000:01:00.0: not ready 65535ms after FLR; giving up"
+GONE = "vfio-pci 0000:01:00.0: Unable to change power state from D3cold to D0, device inaccessible"
+
+
+def test_a_consequence_is_told_in_short(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    log = tmp_path / "kernel.log"
+    log.write_text(f"{FLR}\n{GONE}\n")
+    cause, effect, *_ = told(capsys, "doctor", "--log", str(log)).split("\n\n")[1:]
+    assert cause.startswith("FAIL: reset-flr-not-ready")
+    assert "Cost: " in cause
+    assert "a consequence of reset-flr-not-ready" in effect
+    assert "Cost: " not in effect
+
+
+def test_the_sources_are_a_matter_of_explain(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "Sources:" not in told(capsys, "doctor", RESERVED)
+    assert "Sources:\n        linux " in told(capsys, "explain", "bar-reserved-by-bootfb")
+
+
+def test_of_a_host_it_says_what_was_read_and_where_to_look_next(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    host = Path(hostpci.__file__).parent / "data" / "guide-host.json"
+    out = told(capsys, "doctor", "--host", str(host))
+    assert "lspci -nnk (23)" in out
+    assert "hostpci check ADDRESS" in out
 
 
 def test_standard_input(

@@ -59,7 +59,8 @@ def test_every_piece_of_evidence_has_its_words(language: str) -> None:
     assert {f"evidence.{name}" for name in named} == texts - {"evidence.holds", "evidence.fails"}
     found = diagnose([RMRR, EPERM])
     shown = "\n".join(line for line, _ in render_diagnoses(found, 2, load(), catalog))
-    assert f"+ {catalog.text('evidence.rmrr-refused')}  [vfio-pci 0000:01:00.0: DMAR" in shown
+    said = f"{catalog.text('evidence.rmrr-refused')}  [vfio-pci 0000:01:00.0: DMAR"
+    assert catalog.text("doctor.for", text=said) in shown
 
 
 def test_every_literal_is_in_what_its_pattern_matches() -> None:

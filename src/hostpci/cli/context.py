@@ -7,12 +7,12 @@ import sys
 from ..errors import EnvironmentFault, Exit, NotPermittedError, ToolError, UsageError
 from ..host.root import Root, TreeRoot
 from ..host.runner import Completed, RealRunner, RefusingRunner, Runner
-from .streams import is_terminal, put
+from .streams import is_terminal, put, terminal_columns
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from argparse import Namespace
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from typing import Any
 
     from ..executor.apply import Machine
@@ -190,6 +190,15 @@ class Context:
         self._clear_counter()
         clean = one_line(text)
         self.write(f"\033[{color}m{clean}\033[0m\n" if color and self._color else f"{clean}\n")
+
+    def prose(self, lines: Iterable[tuple[str, str]]) -> None:
+        """Lines with their levels: a terminal gets rows that fit it, a file whole lines."""
+        from ..render.fold import fold
+
+        width = terminal_columns(sys.stdout)
+        for line, level in lines:
+            for row in fold(line, width) if width else (line,):
+                self.out(row, level)
 
     def write(self, data: str) -> None:
         """Data as it is. After the first failure nothing more is written; ``finish`` tells."""

@@ -26,8 +26,7 @@ def run_drift(context: Context) -> int:
     if context.args.json:
         context.json(with_faults(document(_SCHEMA, drift)))
     else:
-        for line, level in render_drift(drift, context.catalog):
-            context.out(line, level)
+        context.prose(render_drift(drift, context.catalog))
         for gap in facts.unmeasured:
             context.tell("scan.unmeasured", what=gap.what, why=gap.why)
     return Exit.FINDINGS if drift.matters else Exit.OK

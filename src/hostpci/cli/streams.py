@@ -28,6 +28,16 @@ def is_terminal(stream: TextIO | None) -> bool:
     return stream is not None and stream.isatty()
 
 
+def terminal_columns(stream: TextIO | None) -> int:
+    """0 where it is no terminal, or one that does not say."""
+    if stream is None or not is_terminal(stream):
+        return 0
+    try:
+        return os.get_terminal_size(stream.fileno()).columns
+    except (OSError, ValueError):
+        return 0
+
+
 def fill_closed() -> None:
     """Open what the caller closed: a file of ours must not become number 0, 1 or 2."""
     while (number := os.open(os.devnull, os.O_RDWR)) <= 2:  # noqa: PLR2004  (stderr)

@@ -55,5 +55,4 @@ def _show(context: Context, found: tuple[Diagnosis, ...], lines: int) -> None:
     from ..diagnose.knowledge import load
     from ..render.diagnoses import render_diagnoses
 
-    for line, level in render_diagnoses(found, lines, load(), context.catalog):
-        context.out(line, level)
+    context.prose(render_diagnoses(found, lines, load(), context.catalog))

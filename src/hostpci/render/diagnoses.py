@@ -11,6 +11,7 @@ from ..model.decoded import Decoded
 from ..model.diagnosis import Diagnosis, Evidence, Severity, Sighting, Verdict
 
 _LEVELS = {Severity.FAULT: "FAIL", Severity.WARNING: "WARN", Severity.INFO: "INFO"}
+Source = tuple[str, int]
 _WHOLE = 3
 _SHOWN_LINES = 4
 
@@ -21,14 +22,25 @@ def language_of(catalog: Catalog) -> str:
 
 
 def render_diagnoses(
-    found: Sequence[Diagnosis], lines: int, knowledge: Knowledge, catalog: Catalog
+    found: Sequence[Diagnosis],
+    lines: int,
+    knowledge: Knowledge,
+    catalog: Catalog,
+    sources: Sequence[Source] = (),
 ) -> Iterator[tuple[str, str]]:
-    """Yield (line, level). The likeliest are told in full, the others by their names."""
+    """Yield (line, level). The likeliest are told in full, the others by their names.
+
+    ``sources``: which logs of a host were read, and how many lines of each.
+    """
     yield catalog.text("doctor.head", lines=str(lines)), "HEAD"
+    if sources:
+        read = ", ".join(f"{shown(name)} ({count})" for name, count in sources)
+        yield catalog.text("doctor.read", sources=read), ""
     yield "", ""
     if not found:
         yield catalog.text("doctor.nothing"), ""
-        yield f"      -> {catalog.text('doctor.nothing.next')}", ""
+        after = "doctor.nothing.host" if sources else "doctor.nothing.next"
+        yield f"      -> {catalog.text(after)}", ""
         return
     if all(each.severity is Severity.INFO for each in found):
         yield catalog.text("doctor.harmless"), "PASS"
@@ -36,8 +48,12 @@ def render_diagnoses(
     for each in found[:_WHOLE]:
         yield from _whole(each, knowledge.faults[each.code], catalog)
         yield "", ""
+    if found[_WHOLE:]:
+        yield catalog.text("doctor.others"), ""
     for each in found[_WHOLE:]:
         yield from _title(each, knowledge.faults[each.code], catalog)
+    if found[_WHOLE:]:
+        yield "", ""
     yield catalog.text("doctor.explain"), ""
 
 
@@ -51,12 +67,13 @@ def _whole(each: Diagnosis, fault: Fault, catalog: Catalog) -> Iterator[tuple[st
     yield from _title(each, fault, catalog)
     if each.explained_by:
         yield f"      {catalog.text('doctor.explained-by', cause=each.explained_by)}", ""
-    for sighting in each.sightings[:_SHOWN_LINES]:
+    for sighting in each.sightings[: 1 if each.explained_by else _SHOWN_LINES]:
         yield f"      | {_sighted(sighting, catalog)}", ""
     for number in each.decoded:
         for line, level in render_decoded(number, catalog):
             yield f"      {line}", level
-    yield from _advice(fault, each, catalog)
+    if not each.explained_by:  # whoever mends the cause need not read how to mend what follows
+        yield from _advice(fault, each, catalog)
 
 
 def render_decoded(number: Decoded, catalog: Catalog) -> Iterator[tuple[str, str]]:
@@ -82,17 +99,16 @@ def _advice(fault: Fault, found: Diagnosis | None, catalog: Catalog) -> Iterator
         yield f"      {number}. {step}", ""
     risk = catalog.text(f"doctor.risk.{fault.risk}")
     yield f"      {catalog.text('doctor.cost', cost=texts.cost, risk=risk)}", ""
-    yield f"      {catalog.text('doctor.sources', sources='; '.join(fault.sources))}", ""
 
 
 def _evidence(evidence: Evidence, catalog: Catalog) -> str:
     """What the observation states, whether it is so, and a line that shows it."""
     speaks_for = evidence.supports == (evidence.verdict is Verdict.HOLDS)
-    sign = "+" if speaks_for else "-"
+    side = "doctor.for" if speaks_for else "doctor.against"
     stated = catalog.text(f"evidence.{evidence.name}")
     text = catalog.text(f"evidence.{evidence.verdict}", text=stated)
     said = evidence.detail or (evidence.sightings[0].text if evidence.sightings else "")
-    return f"{sign} {text}{f'  [{said}]' if said else ''}"
+    return catalog.text(side, text=f"{text}{f'  [{said}]' if said else ''}")
 
 
 def explain(fault: Fault, catalog: Catalog) -> Iterator[tuple[str, str]]:
@@ -101,6 +117,9 @@ def explain(fault: Fault, catalog: Catalog) -> Iterator[tuple[str, str]]:
     yield f"{level}: {fault.code}: {fault.texts[language_of(catalog)].title}", level
     yield "", ""
     yield from _advice(fault, None, catalog)
+    yield f"      {catalog.text('doctor.sources')}", ""
+    for source in fault.sources:
+        yield f"        {source}", ""
     if fault.signs:
         yield f"      {catalog.text('doctor.patterns')}", ""
         for sign in fault.signs:

@@ -27,8 +27,7 @@ def run(context: Context) -> int:
     if context.args.json:
         context.json(with_faults(document("hostpci.findings/1", findings)))
     else:
-        for line, level in render_findings(findings, context.catalog):
-            context.out(line, level)
+        context.prose(render_findings(findings, context.catalog))
         for gap in facts.unmeasured:
             context.tell("scan.unmeasured", what=gap.what, why=gap.why)
     return Exit.FINDINGS if findings.worst is Level.FAIL else Exit.OK

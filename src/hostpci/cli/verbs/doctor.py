@@ -15,6 +15,7 @@ from ..context import Context
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ...model.diagnosis import Diagnosis
+    from ...render.diagnoses import Source
 
 
 def run(context: Context) -> int:
@@ -23,33 +24,34 @@ def run(context: Context) -> int:
     asked = [each for each in (args.line, args.log, args.host) if each is not None]
     if len(asked) > 1:
         raise UsageError("doctor-what")
-    found, read = _diagnose(context)
+    found, read, sources = _diagnose(context)
     if args.json:
         shown = [{**encode(each), "see": load().faults[each.code].see} for each in found]
         context.json({"schema": "hostpci.doctor/1", "diagnoses": shown})
         return Exit.OK
-    for line, level in render_diagnoses(found, read, load(), context.catalog):
-        context.out(line, level)
+    context.prose(render_diagnoses(found, read, load(), context.catalog, sources))
     return Exit.OK
 
 
-def _diagnose(context: Context) -> tuple[tuple[Diagnosis, ...], int]:
-    """The diagnoses, and how many lines they rest on."""
+def _diagnose(context: Context) -> tuple[tuple[Diagnosis, ...], int, tuple[Source, ...]]:
+    """The diagnoses, how many lines they rest on, and which logs of a host those are of."""
     args = context.args
     if args.line is not None:
         scan = Scan(load())
         scan.feed(messages(args.line.splitlines()))
-        return judge(scan), scan.total
+        return judge(scan), scan.total, ()
     if args.log is not None:
         from ..logfile import scan_log
 
         scan = scan_log(args.log, context.tick)
-        return judge(scan), scan.total
+        return judge(scan), scan.total, ()
     from ...facts.logs import read_logs
     from ...facts.look import Look
 
     facts = context.facts_without_claims() if args.root else context.facts()
     scan = Scan(load(), is_part=True)
-    for log in (*read_logs(Look(context.root()), context.runner()), *portrait(facts)):
+    logs = (*read_logs(Look(context.root()), context.runner()), *portrait(facts))
+    for log in logs:
         scan.feed(messages(log.lines, source=log.source))
-    return judge(scan, facts), scan.total
+    read = tuple((log.source, len(log.lines)) for log in logs if log.lines)
+    return judge(scan, facts), scan.total, read

@@ -45,8 +45,7 @@ def run(context: Context) -> int:
         }
     )  # fmt: skip
     if not context.args.json:
-        for line, level in explain(fault, context.catalog):
-            context.out(line, level)
+        context.prose(explain(fault, context.catalog))
     return Exit.OK
 
 
@@ -61,8 +60,7 @@ def _decode(context: Context, kind: str, value: str | None) -> int:
         raise UsageError("decode-value", kind=kind, value=shown(value)) from error
     context.json({"schema": "hostpci.decoded/1", **encode(found)})
     if not context.args.json:
-        for line, level in render_decoded(found, context.catalog):
-            context.out(line, level)
+        context.prose(render_decoded(found, context.catalog))
     return Exit.OK
 
 

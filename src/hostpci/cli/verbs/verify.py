@@ -32,8 +32,7 @@ def run(context: Context) -> int:
         context.json({**shown, "proven": proofs.proven})
     else:
         for proof in proofs.proofs:
-            for line, level in render_proof(proof, context.catalog):
-                context.out(line, level)
+            context.prose(render_proof(proof, context.catalog))
     return Exit.OK if proofs.proven else Exit.FINDINGS
 
 

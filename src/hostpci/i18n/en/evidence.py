@@ -4,7 +4,7 @@ from __future__ import annotations
 
 TEXTS: dict[str, str] = {
     "evidence.holds": "{text}",
-    "evidence.fails": "not so: {text}",
+    "evidence.fails": "{text}: not so",
     "evidence.aer-fatal-seen": "an error of the link that cannot be repaired was reported",
     "evidence.amd-family-and-failed-reset": "a card of AMD's families with the reset fault, and a reset that failed",
     "evidence.amd-named": "the lines speak of AMD graphics",

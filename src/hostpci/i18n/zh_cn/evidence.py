@@ -4,7 +4,7 @@ from __future__ import annotations
 
 TEXTS: dict[str, str] = {
     "evidence.holds": "{text}",
-    "evidence.fails": "并非如此：{text}",
+    "evidence.fails": "{text}：并非如此",
     "evidence.aer-fatal-seen": "报告了无法纠正的链路错误",
     "evidence.amd-family-and-failed-reset": "属于有重置缺陷的 AMD 系列的显卡，并且有一次重置失败",
     "evidence.amd-named": "这些行提到 AMD 显卡",
