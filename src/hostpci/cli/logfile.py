@@ -78,11 +78,11 @@ def pieces(head: bytes, read: Reader) -> Iterator[bytes]:
     that one without an end does not fill the memory."""
     rest = b""
     for block in _blocks(head, read):
-        joined = rest + block
-        end = joined.rfind(b"\n") + 1
-        rest = joined[end : end + LONGEST_BYTES]
+        end = block.rfind(b"\n") + 1
         if end:
-            yield joined[:end]
+            yield b"".join((rest, memoryview(block)[:end]))
+            rest = b""
+        rest += block[end : end + LONGEST_BYTES - len(rest)]
     if rest:
         yield rest
 

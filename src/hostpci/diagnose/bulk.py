@@ -46,10 +46,10 @@ class Bulk:
 
     def piece(self, piece: bytes, first: int) -> None:
         for block in _blocks(piece):
-            self._block(block, first)
-            first += block.count(b"\n")
+            first += self._block(block, first)
 
-    def _block(self, block: bytes, first: int) -> None:
+    def _block(self, block: bytes, first: int) -> int:
+        """Returns how many lines it ends."""
         shapes = block.translate(_TO_ZERO).split(b"\n")
         wanted = {}
         for shape, lines in Counter(shapes).items():
@@ -63,6 +63,7 @@ class Bulk:
             rows = block.split(b"\n")
             for at in [at for at, shape in enumerate(shapes) if shape in wanted]:
                 self._row(first + at, rows[at], wanted[shapes[at]])
+        return len(shapes) - 1
 
     def _possible(self, shape: bytes) -> tuple[Asked, ...] | None:
         """None: the line is not the message, so its shape tells nothing."""
