@@ -11,7 +11,7 @@ import pytest
 from hostpci.cli.context import Context
 from hostpci.cli.main import main
 from hostpci.errors import Exit
-from hostpci.guest import longrun
+from hostpci.guest import course, longrun
 
 from ..pvenode.doors import shell as pvesh_door
 from ..pvenode.errors import Refusal
@@ -124,3 +124,26 @@ def test_a_machine_that_does_not_start_again_is_explained(
     assert said["error"] == "start-failed"
     assert said["diagnoses"][0]["code"] == "pci-in-use-by-other-vm", said["diagnoses"]
     assert guest.calls
+
+
+def test_a_card_that_does_not_survive_its_reset_is_explained(
+    guest: ScratchGuest,
+    node: Node,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The second start says it on the guest's own kernel log; the first one said nothing."""
+    monkeypatch.setattr(course, "_WAIT_S", 0)
+
+    def broken(_node: Node, _vmid: str) -> None:
+        guest.put("proc/sys/kernel/random/boot_id", "boot-2\n")
+        guest.say("dmesg", "NVRM: _kgspBootGspRm: unexpected WPR2 already up, cannot proceed\n")
+        (guest.tree / "dev" / "nvidiactl").unlink()
+
+    node.hooks["start"] = broken
+    assert main(["guest", "100", "--yes", "--twice", "--json"]) == Exit.FINDINGS
+    said = json.loads(capsys.readouterr().out)
+    assert said["fault"] == "guest-nvidia-gsp-fail"
+    assert said["diagnoses"][0]["sightings"][0]["text"].startswith("NVRM: _kgspBootGspRm")
+    faults = {each["code"]: each.get("fault") for each in said["second_proof"]["steps"]}
+    assert faults["guest-nvidia-smi"] == "guest-nvidia-no-devices"

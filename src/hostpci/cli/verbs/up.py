@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ...diagnose.pointers import fault_of_error
 from ...errors import Exit, ToolError, UsageError
 from ...executor.up import read_records
 from ...model.address import parse_slot
@@ -66,6 +67,8 @@ def go(way: Way) -> int:
     context.json(
         {"schema": _SCHEMA, "slot": way.wish.slot, "vmid": way.wish.vmid,
          "stages": encode(tuple(way.results)), "proven": encode(way.record.proven),
-         "error": failed.code if failed else None, "exit": int(code)}
+         "error": failed.code if failed else None,
+         "fault": (fault_of_error(failed.code, failed.params) or None) if failed else None,
+         "exit": int(code)}
     )  # fmt: skip
     return code
