@@ -6,7 +6,7 @@ import re
 import time
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hostpci.diagnose.engine import diagnose, judge
@@ -128,6 +128,7 @@ def test_in_a_storm_a_line_that_says_more_is_not_overheard() -> None:
     assert "guest-nvidia-gsp-fail" in known
 
 
+@settings(deadline=None)
 @given(st.lists(st.text(max_size=300), max_size=30))
 def test_no_log_makes_it_fail(lines: list[str]) -> None:
     for each in diagnose(lines):
@@ -137,6 +138,7 @@ def test_no_log_makes_it_fail(lines: list[str]) -> None:
 _PIECES = sorted({sign.literal for sign in load().signs() if sign.literal})
 
 
+@settings(deadline=None)
 @given(st.lists(st.lists(st.sampled_from(_PIECES), min_size=1, max_size=6), max_size=12))
 def test_no_mixture_of_known_words_makes_it_fail(rows: list[list[str]]) -> None:
     found = diagnose("01:00.0 ".join(row) for row in rows)

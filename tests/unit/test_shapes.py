@@ -11,12 +11,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hostpci.diagnose.blind import blind, cares_for_digits
 from hostpci.diagnose.bulk import Bulk, repeats
 from hostpci.diagnose.engine import judge
 from hostpci.diagnose.knowledge import Sign, load
 from hostpci.diagnose.lines import messages
 from hostpci.diagnose.scan import Scan
-from hostpci.diagnose.shapes import Shapes, blind, cares_for_digits, shape_of
+from hostpci.diagnose.shapes import Shapes, shape_of
 from tests.ordinary_journal import journal
 
 SIGNS = tuple(load().signs())

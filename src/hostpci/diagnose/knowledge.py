@@ -11,6 +11,7 @@ from typing import Any
 
 from ..data.faults import FAMILIES, text_of
 from ..model.diagnosis import Severity
+from .blind import blind, cares_for_digits
 from .literal import alternatives, literal_of
 
 LANGUAGES = ("en", "zh")
@@ -45,6 +46,14 @@ class Sign:
     @cached_property
     def literal(self) -> str:
         return literal_of(self.pattern)
+
+    @cached_property
+    def cares_for_digits(self) -> bool:
+        return cares_for_digits(self.pattern)
+
+    @cached_property
+    def blind_regex(self) -> re.Pattern[str]:
+        return re.compile(blind(self.pattern))
 
     @cached_property
     def regex(self) -> re.Pattern[str]:

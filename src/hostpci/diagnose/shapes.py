@@ -7,7 +7,6 @@ lines can have; and of a pattern that never cared for a digit it tells which the
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator
 from functools import cached_property
 from operator import itemgetter
@@ -21,41 +20,10 @@ _ROUGH = str.maketrans(dict.fromkeys(f"{DIGITS}abcdefABCDEF", "0"))
 _KEY_CHARS = 4
 _REMEMBERED = 20_000
 _LONGEST = 600
-_TOKEN = re.compile(r"\\.|\[\^?\]?[^]]*\]|\{[0-9,]+\}|[0-9]")
-_ALL_DIGITS = "0-9"
 
 
 def shape_of(text: str) -> str:
     return text.translate(_TO_ZERO)
-
-
-def blind(pattern: str) -> str:
-    """Matches the shape of every text that ``pattern`` matches."""
-    return _TOKEN.sub(lambda found: _blind(found[0]), pattern)
-
-
-def _blind(token: str) -> str:
-    if token[0] in "\\{":
-        return token
-    if token[0] != "[":
-        return "0"
-    if not _names_some_digits(token):
-        return token
-    if token.startswith("[^"):
-        return "."  # leaves some digit in, so a zero must be too
-    return f"[0{token[1:]}"
-
-
-def cares_for_digits(pattern: str) -> bool:
-    """Whether two texts of one shape could differ in whether it matches them."""
-    return any(
-        token.isdigit() or (token[0] == "[" and _names_some_digits(token))
-        for token in _TOKEN.findall(pattern)
-    )
-
-
-def _names_some_digits(bracket: str) -> bool:
-    return any(char.isdigit() for char in bracket.replace(_ALL_DIGITS, ""))
 
 
 class Asked:
@@ -63,15 +31,11 @@ class Asked:
 
     def __init__(self, sign: Sign) -> None:
         self.sign = sign
-        self.is_sure = not cares_for_digits(sign.pattern)
+        self.is_sure = not sign.cares_for_digits
 
     @cached_property
     def rough_literal(self) -> str:
         return self.sign.literal.translate(_ROUGH)
-
-    @cached_property
-    def regex(self) -> re.Pattern[str]:
-        return re.compile(blind(self.sign.pattern))
 
     def is_in(self, text: str) -> bool:
         """``text`` has a shape that can have the sign."""
@@ -94,7 +58,9 @@ class Shapes:
     def possible(self, shape: str) -> tuple[Asked, ...]:
         found = self._known.get(shape)
         if found is None:
-            found = tuple(each for each in self._roughly(shape) if each.regex.search(shape))
+            found = tuple(
+                each for each in self._roughly(shape) if each.sign.blind_regex.search(shape)
+            )
             _remember(self._known, shape, found)
         return found
 
