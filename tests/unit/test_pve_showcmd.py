@@ -27,8 +27,8 @@ def devices(config: dict[str, str], *, pve: int = PVE9) -> list[str]:
     return list(hostpci_arguments(config, HOST, vmid=7, pve=pve).devices)
 
 
-def words(option: str, config: dict[str, str], *, pve: int = PVE9) -> list[str]:
-    made = arguments(config, HOST, vmid=7, pve=pve)
+def words(option: str, config: dict[str, str], *, pve: int = PVE9, qemu: str = "") -> list[str]:
+    made = arguments(config, HOST, vmid=7, pve=pve, qemu=qemu)
     return [each[1] for each in made if each[0] == option]
 
 
@@ -123,10 +123,34 @@ def test_machine_flags(config: dict[str, str], pve: int, flags: str) -> None:
          "EPYC,enforce,+kvm_pv_eoi,+kvm_pv_unhalt,-pcid,vendor=AuthenticAMD,host-phys-bits=true"),
         ({"cpu": "host,guest-phys-bits=39"},
          "host,+kvm_pv_eoi,+kvm_pv_unhalt,guest-phys-bits=39"),
+        ({"cpu": "max,level=30", "machine": "pc-q35-10.0"},
+         "max,level=30,enforce,+kvm_pv_eoi,+kvm_pv_unhalt"),
+        ({"cpu": "host", "machine": "pc-q35-10.0", "kvm": "0"}, "host,-vmx-mbec"),
+        ({"ostype": "win11", "kvm": "0", "cpu": "EPYC-Turin"},
+         "EPYC-Turin,-cet-ibt,-cet-ss,vendor=AuthenticAMD"),
     ],
 )  # fmt: skip
 def test_processor(config: dict[str, str], cpu: str) -> None:
     assert words("-cpu", config) == [cpu]
+
+
+def test_what_qemu_11_has_is_taken_from_machines_of_its_own_alone() -> None:
+    """qemu-server CPUConfig.pm (get_pve_cpu_flags), and its cfg2cmd test startdate-win11."""
+    [new] = words("-cpu", {"ostype": "win11"}, qemu="11.0.2")
+    assert new.startswith("kvm64,-cet-ibt,-cet-ss,enforce,hv_ipi,")
+    [old] = words("-cpu", {"ostype": "win11", "cpu": "host"}, qemu="10.1.2")
+    assert old.startswith("host,hv_ipi,")
+    assert "mbec" not in old
+
+
+def test_a_machine_of_the_newest_revision_is_not_too_new() -> None:
+    """windows_get_pinned_machine_version gives such ones to new VMs."""
+    assert words("-machine", {"machine": "pc-q35-11.0+pve2"}) == ["type=pc-q35-11.0+pve0"]
+
+
+def test_a_processor_of_another_architecture() -> None:
+    with pytest.raises(StartError, match="CPU model 'cortex-a57' does not exist for configured"):
+        arguments({"cpu": "cortex-a57"}, HOST)
 
 
 @pytest.mark.parametrize(

@@ -151,17 +151,24 @@ def test_what_only_one_version_knows() -> None:
     assert "unused255" in options(PVE9)
 
 
-def test_the_cpu_flags_that_a_version_allows() -> None:
-    """qemu-server CPUConfig.pm: ``nested-virt`` came with 9.1, and with it another order."""
+def test_the_cpu_that_a_version_allows() -> None:
+    """qemu-server CPUConfig.pm of 8.4 and CPUFlags.pm of the newest 9."""
     refused = "unable to parse value of 'cpu' - VM-specific CPU flags must be a subset of: "
-    old = (
+    of_8 = (
         "pcid, spec-ctrl, ibpb, ssbd, virt-ssbd, amd-ssbd, amd-no-ssb, pdpe1gb, md-clear, "
         "hv-tlbflush, hv-evmcs, aes\n"
     )
+    of_9 = (
+        "aes, amd-no-ssb, amd-ssbd, hv-evmcs, hv-tlbflush, ibpb, md-clear, nested-virt, pcid, "
+        "pdpe1gb, spec-ctrl, ssbd, virt-ssbd\n"
+    )
     assert dropped("cpu: host,flags=+nested-virt") == []
-    assert dropped("cpu: host,flags=+nested-virt;-pcid", PVE8) == [refused + old]
+    assert dropped("cpu: host,flags=+nested-virt;-pcid", PVE8) == [refused + of_8]
     assert dropped("cpu: host,flags=+aes;-md-clear", PVE8) == []
-    assert dropped("cpu: host,flags=+vmx")[0].startswith(refused + "nested-virt, md-clear, pcid")
+    assert dropped("cpu: host,flags=+vmx") == [refused + of_9]
+    for only_9 in ("host,level=30", "EPYC-Turin", "SierraForest-v3", "cortex-a57"):
+        assert dropped(f"cpu: {only_9}") == []
+        assert len(dropped(f"cpu: {only_9}", PVE8)) == 1
 
 
 def test_lines_of_a_section_that_is_not_known_are_lost_without_a_word() -> None:

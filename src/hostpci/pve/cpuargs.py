@@ -8,9 +8,9 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from .cpu import BUILT_IN, VENDORS, parse_cpu
-from .hostpci import PVE8
+from .cpu import BUILT_IN, parse_cpu, vendors
 from .machine import Machine
+from .start import StartError
 
 # name -> operator ("+", "-" or "") and value
 Flags = dict[str, tuple[str, str]]
@@ -41,17 +41,23 @@ def cpu_argument(
     model = _REPLACED.get(model, model)
     hides_kvm = bool(cpu.get("hidden", hides_kvm))
     vendor_id = str(cpu["hv-vendor-id"]) if "hv-vendor-id" in cpu else None
-    flags = _of_pve(config, model, machine, has_kvm=has_kvm, pve=pve, windows=windows)
+    vendor = vendors(pve).get(model, "")
+    if vendor == "ARM" and config.get("arch", "x86_64") == "x86_64":
+        raise StartError(
+            f"CPU model '{model}' does not exist for configured vCPU architecture 'x86_64'\n"
+        )
+    flags = _of_pve(config, model, machine, has_kvm=has_kvm, windows=windows)
     if has_kvm:
         flags |= _of_hyper_v(config, machine, windows, vendor_id, is_gpu_given=is_gpu_given)
     flags |= _listed(built_in)
     flags |= _listed(str(cpu.get("flags", "")).replace("nested-virt", host_virtualization))
-    flags |= _forced(model, has_kvm=has_kvm, hides_kvm=hides_kvm)
+    flags |= _forced(model, vendor, has_kvm=has_kvm, hides_kvm=hides_kvm)
     shown = [
         f"{operator}{name}" + (f"={value}" if value else "")
         for name, (operator, value) in sorted(flags.items())
     ]
-    return ",".join([model, *shown, *_bits(cpu)])
+    level = [f"level={cpu['level']}"] if "level" in cpu else []
+    return ",".join([model, *level, *shown, *_bits(cpu)])
 
 
 def _listed(text: str) -> Flags:
@@ -74,7 +80,6 @@ def _of_pve(
     machine: Machine,
     *,
     has_kvm: bool,
-    pve: int,
     windows: int,
 ) -> Flags:
     flags: Flags = {}
@@ -88,9 +93,9 @@ def _of_pve(
         flags["rdtscp"] = ("-", "")
     if has_kvm and machine.is_at_least(2, 3):
         flags |= {"kvm_pv_unhalt": ("+", ""), "kvm_pv_eoi": ("+", "")}
-    if pve > PVE8 and has_kvm and model in ("host", "max"):
-        # QEMU 11 would give older machines what they did not have
-        if not machine.is_at_least(11, 0):
+    if machine.has_qemu(11, 0):
+        # it would give older machines what they did not have
+        if model == "host" and not machine.is_at_least(11, 0):
             flags["vmx-mbec"] = ("-", "")
         if windows >= _WINDOWS_11:
             flags |= {"cet-ibt": ("-", ""), "cet-ss": ("-", "")}
@@ -121,12 +126,12 @@ def _of_hyper_v(
     return {**flags, **dict.fromkeys(names, ("", ""))}
 
 
-def _forced(model: str, *, has_kvm: bool, hides_kvm: bool) -> Flags:
+def _forced(model: str, vendor: str, *, has_kvm: bool, hides_kvm: bool) -> Flags:
     flags: Flags = {}
     if model != "host" and has_kvm:
         flags["enforce"] = ("", "")
     if hides_kvm:
         flags["kvm"] = ("", "off")
-    if VENDORS.get(model):
-        flags["vendor"] = ("", VENDORS[model])
+    if vendor:
+        flags["vendor"] = ("", vendor)
     return flags

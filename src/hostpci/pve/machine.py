@@ -14,7 +14,7 @@ from .start import StartError, machine_of
 # the QEMU of the newest packages whose answers are known
 NEWEST_QEMU = {8: "9.2.0", 9: "11.0.2"}
 # PVE's own revisions of a version of machines
-_REVISIONS = {"4.1": 2, "9.2": 1, "10.0": 1}
+_REVISIONS = {"4.1": 2, "9.2": 1, "10.0": 1, "11.0": 2}
 _REVISIONS_OF_8 = {"4.1": 2, "9.2": 1}
 _VERSIONED = re.compile(
     r"(?:pc(?:-i440fx|-q35)?|virt)-(\d+)\.(\d+)(?:\.\d+)?(?:\+pve(\d+))?(?:\.pxe)?"
@@ -60,6 +60,10 @@ class Machine:
 
     def is_at_least(self, major: int, minor: int, revision: int = 0) -> bool:
         return self.version >= (major, minor, revision)
+
+    def has_qemu(self, major: int, minor: int) -> bool:
+        """Whether the installed QEMU, whatever the machine, is as new."""
+        return self._newest()[:2] >= (major, minor)
 
     def guard(self, major: int, minor: int, revision: int = 0) -> bool:
         """Whether a feature may be used; if so, the machine's type says which revision it needs."""
