@@ -78,6 +78,43 @@ def test_a_change_that_is_allowed_is_one_call_and_a_look(server: Server) -> None
     assert [each[1] for each in server.node.calls] == ["GET", "PUT"]
 
 
+EFI = {"efidisk0": "local-lvm:1,efitype=4m"}
+
+
+def _may_allot(server: Server) -> None:
+    role = {"path": "/storage", "who": "ops@pve", "role": "PVEDatastoreUser"}
+    server.node.state["acl"].append(role)
+
+
+def test_a_disk_is_allotted_and_freed_in_a_task_that_is_followed(server: Server) -> None:
+    _may_allot(server)
+    server.node.state["task_polls"] = 2
+    seen: list[str] = []
+    pve = https(server, f"ops@pve!gpu={SECRET}", tick=lambda what, _elapsed_s: seen.append(what))
+    for params in ({**EFI, "bios": "ovmf"}, {"delete": "efidisk0", "force": 1}):
+        server.node.calls.clear()
+        set_config(pve, "pve1", 100, params)
+        changes = [each[1] for each in server.node.calls if each[1] != "GET"]
+        assert (changes, set(seen)) == (["POST"], {"qmconfig 100"})
+    assert server.node.vm(100)["config"] == {"name": "x", "vga": "std", "bios": "ovmf"}
+    assert server.node.state["storages"]["local-lvm"]["files"] == []
+
+
+def test_what_the_task_refuses_is_told_and_leaves_nothing(server: Server) -> None:
+    _may_allot(server)
+    before = config_text(server.node.vm(100))
+    error = refused(server, {**EFI, **CHANGE})
+    assert (error.code, error.params["privilege"]) == ("pve-denied", "Mapping.Use")
+    assert config_text(server.node.vm(100)) == before
+
+
+def test_what_is_refused_before_the_task_is_told_as_ever(server: Server) -> None:
+    _may_allot(server)
+    assert refused(server, {**EFI, "digest": "0" * 40}).code == "pve-digest"
+    server.node.vm(100)["config"]["lock"] = "backup"
+    assert refused(server, EFI).code == "pve-locked"
+
+
 @pytest.mark.parametrize("params", [{"digest": "0" * 40, "name": "y"}, {"hostpci0": "zz"}])
 def test_what_is_refused_at_once_changes_nothing(server: Server, params: dict[str, Any]) -> None:
     before = config_text(server.node.vm(100))

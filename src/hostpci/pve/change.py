@@ -4,17 +4,26 @@ PVE takes the settings of one call one after the other, in no order, and writes 
 machine's pending changes before it checks the next [qemu-server PVE/API2/Qemu.pm update_vm_api: the
 worker; check_hostpci_perm is called in it]. A call that is refused may therefore leave a part of
 itself behind, which would take effect at the next start. It is taken back here.
+
+What allots or frees a disk takes its time. PVE has two calls that do the same: PUT answers when all
+is done, or not at all once a proxy has lost its patience; POST starts a task, which is followed
+[there, "POST/PUT {vmid}/config implementation"]. What both check before is refused at once.
 """
 
 from __future__ import annotations
 
 from .node import Params, Pve, PveError
+from .refusals import Answer, refusal
+from .schema import split_list
+from .vmoptions import DRIVES
 
 # Refused before PVE looked at the settings, or nobody knows whether it did
 _LEFT_NOTHING = {
     "pve-not-found", "pve-locked", "pve-digest", "pve-auth", "pve-unreachable", "pve-untrusted",
     "pve-untrusted-pin", "pve-unsupported", "pve-lost", "pve-no-pvesh", "pve-secret-in-words",
+    "pve-task-slow",
 }  # fmt: skip
+_DISK_TIMEOUT_S = 3600
 
 
 def set_config(pve: Pve, node: str, vmid: int, params: Params) -> None:
@@ -25,11 +34,29 @@ def set_config(pve: Pve, node: str, vmid: int, params: Params) -> None:
     machine = f"/nodes/{node}/qemu/{vmid}"
     before = _pending(pve, machine)
     try:
-        pve.call("set", f"{machine}/config", params)
+        if _touches_disk(params):
+            _in_a_task(pve, f"{machine}/config", params)
+        else:
+            pve.call("set", f"{machine}/config", params)
     except PveError as error:
         if error.code not in _LEFT_NOTHING:
             _take_back(pve, machine, before, vmid, error)
         raise
+
+
+def _touches_disk(params: Params) -> bool:
+    keys = [*params, *split_list(str(params.get("delete", "")))]
+    return any(DRIVES.fullmatch(each) or each.startswith("unused") for each in keys)
+
+
+def _in_a_task(pve: Pve, path: str, params: Params) -> None:
+    """What the task refuses is told like what the call would have refused."""
+    upid = pve.call("create", path, params)
+    if upid is None:
+        return
+    end = pve.follow(str(upid), timeout_s=_DISK_TIMEOUT_S)
+    if not end.ok:
+        raise refusal(Answer(message=end.status), call=f"POST {path}", who=pve.who)
 
 
 def _pending(pve: Pve, machine: str) -> dict[str, object]:
