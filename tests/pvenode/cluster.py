@@ -66,7 +66,8 @@ def tokens(node: Node, call: Call) -> Any:
 def nodes(node: Node, call: Call) -> Any:
     return [
         {"id": f"node/{each['name']}", "node": each["name"], "ssl_fingerprint": "AA:BB",
-         "status": each.get("status", "unknown"), "type": "node"}
+         "status": each.get("status", "unknown" if each.get("online", 1) else "offline"),
+         "type": "node"}
         for each in node.state["nodes"]
     ]  # fmt: skip
 
@@ -314,6 +315,7 @@ def tasks(node: Node, call: Call) -> Any:
     found = [
         each for each in node.state["tasks"]
         if (audit or each["user"] == call.who)
+        and call["node"] in {each["node"], "localhost"}
         and str(call.get("vmid", each["id"])) == each["id"]
         and int(call.get("since", 0)) <= each["starttime"]
         and call.get("typefilter", each["type"]) == each["type"]

@@ -560,6 +560,16 @@ def test_a_mapping_that_somebody_uses_by_now_stays(tmp_path: Path) -> None:
     assert "hostpci0" not in world.config
 
 
+def test_a_machine_that_cannot_be_asked_may_use_the_mapping(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    apply(world, world.plan(mapping="gpu").plan)
+    world.node.state["nodes"].append({"name": "pve2", "online": 0})
+    world.node.add_vm(200, {"name": "far"}, node="pve2")
+    assert undo(world) == ("mapping gpu (VM 200 on pve2 could not be asked)",)
+    assert world.node.state["mappings"]["gpu"]["map"] == [ENTRY]
+    assert "hostpci0" not in world.config
+
+
 def test_an_entry_that_somebody_added_since_stays(tmp_path: Path) -> None:
     world = World(tmp_path)
     apply(world, world.plan(mapping="gpu").plan)
@@ -747,6 +757,15 @@ def test_a_disk_of_the_firmware_that_was_used_is_not_destroyed(tmp_path: Path) -
     (kept,) = undo(world)
     assert disk.partition(",")[0] in kept
     assert world.config["unused0"] == disk.partition(",")[0]
+
+
+def test_a_disk_that_may_have_been_used_on_a_node_that_is_down_stays(tmp_path: Path) -> None:
+    world = World(tmp_path, efidisk0=None)
+    apply(world, world.plan(fixes=("efidisk",)).plan)
+    world.node.state["nodes"].append({"name": "pve2", "online": 0})
+    (kept,) = undo(world)
+    assert kept.endswith("(whether it was started cannot be seen on pve2)")
+    assert "unused0" in world.config
 
 
 def test_what_somebody_changed_since_is_in_the_way(tmp_path: Path) -> None:

@@ -91,7 +91,10 @@ def test_a_disk_is_allotted_and_freed_in_a_task_that_is_followed(server: Server)
     server.node.state["task_polls"] = 2
     seen: list[str] = []
     pve = https(server, f"ops@pve!gpu={SECRET}", tick=lambda what, _elapsed_s: seen.append(what))
-    for params in ({**EFI, "bios": "ovmf"}, {"delete": "efidisk0", "force": 1}):
+    both: tuple[dict[str, Any], ...] = (
+        {**EFI, "bios": "ovmf"}, {"delete": "efidisk0", "force": 1},
+    )  # fmt: skip
+    for params in both:
         server.node.calls.clear()
         set_config(pve, "pve1", 100, params)
         changes = [each[1] for each in server.node.calls if each[1] != "GET"]

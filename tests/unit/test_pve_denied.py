@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from hostpci.executor.vmcreate import sees_all_tasks
+from hostpci.executor.vmstarts import sees_all_tasks
 from hostpci.i18n import Catalog
 from hostpci.pve.https import HttpsPve
 from hostpci.pve.node import PveError

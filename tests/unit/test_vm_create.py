@@ -233,7 +233,7 @@ def test_who_does_not_see_others_tasks_destroys_nothing(remote: World) -> None:
     remote.node.state["acl"] = [{"path": "/", "who": "ops@pve", "role": "PVEVMAdmin"}]
     with pytest.raises(ConflictError) as caught:
         remote.undo()
-    assert caught.value.params["path"] == "VM 100 (whether it was started cannot be seen)"
+    assert caught.value.params["path"] == "VM 100 (whether it was started cannot be seen on pve1)"
     assert "100" in remote.node.state["vms"]
 
 
@@ -271,6 +271,28 @@ def test_a_machine_that_was_started_once_is_not_destroyed(world: World) -> None:
     with pytest.raises(ConflictError) as caught:
         world.undo()
     assert caught.value.params["path"] == "VM 100 (started since)"
+
+
+@pytest.mark.parametrize("is_up", [True, False])
+def test_a_start_is_seen_on_the_node_that_the_machine_came_from(
+    world: World, *, is_up: bool
+) -> None:
+    """After a migration the node where it is knows nothing of it."""
+    world.apply()
+    state = world.node.state
+    for order in ("start", "stop"):
+        world.pve.call("create", f"/nodes/pve1/qemu/100/status/{order}")
+    for task in state["tasks"]:
+        task["node"] = "pve2"
+    state["nodes"].append({"name": "pve2", "online": int(is_up)})
+    with pytest.raises(ConflictError) as caught:
+        world.undo()
+    unseen = "whether it was started cannot be seen on pve2"
+    assert caught.value.params["path"] == f"VM 100 ({'started since' if is_up else unseen})"
+    state["tasks"].clear()
+    state["nodes"][1]["online"] = 1
+    assert world.undo() == ()
+    assert state["vms"] == {}
 
 
 def test_another_machine_under_the_same_number_is_none_of_our_business(world: World) -> None:

@@ -14,7 +14,8 @@ from ..model.plan import KeyChange, MappingStep, VmConfigStep
 from ..model.vm import entry_properties, properties
 from ..pve.change import set_config
 from ..pve.node import PveError
-from .vmcreate import node_of, sees_all_tasks
+from .vmcreate import node_of
+from .vmstarts import why_maybe_started
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -80,32 +81,29 @@ class Vms:
         params["digest"] = found.digest
         set_config(self._pve, found.node, vmid, params)
 
-    def may_be_used_since(self, vmid: int, found: VmConfig, since_s: int) -> bool:
-        """Somebody has started it, as PVE's own list of tasks says, or that cannot be seen.
-
-        PVE lists tasks of others only for who has Sys.Audit [pve-manager PVE/API2/Tasks.pm].
-        """
-        if not sees_all_tasks(self._pve, found.node):
-            return True
+    def why_maybe_used(self, vmid: int, since_s: int) -> str:
+        """``since_s``: by the clock of this machine, which need not be that of a node."""
         if not self._pve.is_local_root:
             since_s -= _CLOCKS_DIFFER_S
-        tasks = self._pve.call(
-            "get", f"/nodes/{found.node}/tasks",
-            {"vmid": vmid, "since": since_s, "typefilter": "qmstart", "source": "all"},
-        )  # fmt: skip
-        return bool(tasks)
+        return why_maybe_started(self._pve, vmid, since_s, at=self._pve.node())
 
     def users_of_mapping(self, name: str) -> list[str]:
-        """Machines of the whole cluster that name it."""
+        """Machines of the whole cluster that name it, or that could not be asked."""
         found = []
         for each in self._pve.call("get", "/cluster/resources", {"type": "vm"}):
-            if each.get("type") != "qemu":
-                continue
-            raw = self._pve.call("get", f"/nodes/{each['node']}/qemu/{each['vmid']}/config")
-            lines = [str(raw[key]) for key in raw if key.startswith("hostpci")]
-            if any(properties(line, "host").get("mapping") == name for line in lines):
-                found.append(f"VM {each['vmid']}")
+            if each.get("type") == "qemu":
+                found += self._use_of_mapping(name, str(each["node"]), int(each["vmid"]))
         return found
+
+    def _use_of_mapping(self, name: str, node: str, vmid: int) -> list[str]:
+        try:
+            raw = self._pve.call("get", f"/nodes/{node}/qemu/{vmid}/config")
+        except PveError:
+            # A node that is down has no answer, and its machines start again with it
+            return [f"VM {vmid} on {node} could not be asked"]
+        lines = [str(raw[key]) for key in raw if key.startswith("hostpci")]
+        is_user = any(properties(line, "host").get("mapping") == name for line in lines)
+        return [f"VM {vmid}"] if is_user else []
 
     def sees_all(self) -> bool:
         """PVE's list leaves out machines that one has no VM.Audit on."""
@@ -203,10 +201,11 @@ def take_back_vm(
     if found.is_running or found.lock:
         return (*kept, *(f"{name} {key}" for key in undo.wanted))
     loses_disk = undo.wanted.get(_NEW_DISK, "") is None
-    was_used = loses_disk and vms.may_be_used_since(step.vmid, found, since_s)
+    why_kept = vms.why_maybe_used(step.vmid, since_s) if loses_disk else ""
     begin()
-    vms.write(step.vmid, found, undo.wanted, force=loses_disk and not was_used)
-    return (*kept, f"{name} {_NEW_DISK}: {written.get(_NEW_DISK, '')}") if was_used else kept
+    vms.write(step.vmid, found, undo.wanted, force=loses_disk and not why_kept)
+    disk = f"{name} {_NEW_DISK}: {written.get(_NEW_DISK, '')} ({why_kept})"
+    return (*kept, disk) if why_kept else kept
 
 
 # resource mappings

@@ -15,6 +15,7 @@ from ..model.journal import FileImage, Run, StepUndone, UndoIntent
 from ..model.plan import VmCreateStep
 from ..pve.node import Pve, PveError, TaskEnd
 from .journal import Journal
+from .vmstarts import why_maybe_started
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -222,7 +223,7 @@ class VmCreateUndo:
             return (f"lock: {found.lock}",)
         if found.is_running:
             return ("running",)
-        used = _may_be_used(pve, step, found)
+        used = _why_maybe_used(pve, step, found)
         if used:
             return (used,)
         done = run.done(index)
@@ -233,26 +234,12 @@ class VmCreateUndo:
         return (f"changed: {', '.join(sorted(changed))}",) if changed else ()
 
 
-def _may_be_used(pve: Pve, step: VmCreateStep, found: Found) -> str:
+def _why_maybe_used(pve: Pve, step: VmCreateStep, found: Found) -> str:
     """Why its disk may hold something by now, empty if it cannot: nobody has ever started it.
 
-    PVE lists tasks of others only for who has Sys.Audit [pve-manager PVE/API2/Tasks.pm]; the time
-    is the node's own, not that of whoever asks.
+    The time is that of the node that made it, not that of whoever asks.
     """
     made = re.search(r"ctime=(\d+)", found.values.get("meta", ""))
-    if made is None or not sees_all_tasks(pve, found.node):
-        return "whether it was started cannot be seen"
-    tasks = pve.call(
-        "get", f"/nodes/{found.node}/tasks",
-        {"vmid": step.vmid, "since": int(made[1]), "typefilter": "qmstart", "source": "all"},
-    )  # fmt: skip
-    return "started since" if tasks else ""
-
-
-def sees_all_tasks(pve: Pve, node: str) -> bool:
-    if pve.is_local_root:
-        return True
-    path = f"/nodes/{node}"
-    granted = pve.call("get", "/access/permissions", {"path": path})
-    # of each privilege it says whether it passes on; what is not held is not there
-    return "Sys.Audit" in granted.get(path, {})
+    if made is None:
+        return "when it was made cannot be seen"
+    return why_maybe_started(pve, step.vmid, int(made[1]), at=step.node)
