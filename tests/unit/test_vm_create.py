@@ -18,6 +18,7 @@ from hostpci.facts.vmcreate import read_surroundings
 from hostpci.host.files import HostFiles
 from hostpci.host.root import TreeRoot
 from hostpci.host.runner import RefusingRunner
+from hostpci.i18n import Catalog
 from hostpci.model.codec import document
 from hostpci.model.diskimage import disk_image
 from hostpci.model.journal import History, RunState
@@ -26,6 +27,7 @@ from hostpci.model.sshkey import public_keys
 from hostpci.model.vmcreate import ImageKind, VmWish
 from hostpci.planner.vmcreate import plan_create
 from hostpci.pve.node import Pve
+from hostpci.render.findings import finding_text
 from tests.pvenode.doors import https, shell
 from tests.pvenode.errors import Refusal
 from tests.pvenode.node import Node, empty_state
@@ -470,6 +472,31 @@ def test_public_keys(content: str, problem: str) -> None:
 def test_disk_images(head: bytes, kind: ImageKind, reason: str) -> None:
     found = disk_image(head, 1 << 20)
     assert (found.kind, found.reason) == (kind, reason)
+
+
+@pytest.mark.parametrize("language", ["en", "zh_CN"])
+@pytest.mark.parametrize(
+    ("wish", "content"),
+    [
+        ({"image": "/odd"}, b"text" * 200),
+        ({"image": "/odd"}, qcow2(version=7)),
+        ({"image": "/odd"}, qcow2(backing=4096)),
+        ({"key_path": "/odd"}, b"x" * (65 << 10)),
+        ({"key_path": "/odd"}, b"-----BEGIN OPENSSH PRIVATE KEY-----\n"),
+        ({"key_path": "/odd"}, b"# none\n"),
+        ({"key_path": "/odd"}, b"ssh-ed25519 AAAA\n"),
+        ({"key_path": "/none"}, b""),
+    ],
+)
+def test_why_a_file_will_not_do_is_said_in_words(
+    wish: dict[str, Any], content: bytes, language: str, tmp_path: Path
+) -> None:
+    world = World(tmp_path)
+    (tmp_path / "odd").write_bytes(content)
+    (finding,) = world.plan(**wish).refusals
+    (code,) = finding.params.values()
+    catalog = Catalog(language)
+    assert catalog.text(f"why.{finding.code}.{code}") in finding_text(finding, catalog)
 
 
 def test_a_run_is_over_after_its_undo(world: World) -> None:

@@ -11,11 +11,18 @@ from ..model.finding import Finding, Findings, Level, Outcome
 _SUFFIX = {Outcome.HOLDS: "holds", Outcome.DOES_NOT_HOLD: "fails", Outcome.NOT_MEASURED: "unknown"}
 _LEFTOVER = "leftover-"
 _WRONG = (Level.WARN, Level.FAIL)
+# Findings of which a parameter may be a code: it has a text of its own, or is somebody's words
+_CODED = {"vm-image-odd": "reason", "vm-key": "problem"}
 
 
 def finding_text(finding: Finding, catalog: Catalog) -> str:
     code = f"finding.{finding.code}.{_SUFFIX[finding.outcome]}"
-    return catalog.text(code, subject=finding.subject, **finding.params)
+    params = dict(finding.params)
+    name = _CODED.get(finding.code, "")
+    key = f"why.{finding.code}.{params.get(name)}"
+    if name and catalog.has(key):
+        params[name] = catalog.text(key)
+    return catalog.text(code, subject=finding.subject, **params)
 
 
 def remedy_text(finding: Finding, catalog: Catalog) -> str:
