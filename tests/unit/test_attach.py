@@ -509,6 +509,39 @@ def test_a_mapping_is_made_as_pve_compares_it(tmp_path: Path) -> None:
     assert "hostpci0" not in world.config
 
 
+BROKEN = {
+    "no map": ("other\n\tdescription x\n\n", "vm-mapping-lost"),
+    "no valid map": ("other\n\tmap id=zz,node=pve1,path=01:00\n\n", "vm-mapping-lost"),
+    "a line": (f"other\n\tmap {NIC}\n\tmap id=zz\n\n", "vm-mapping-lines"),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_a_file_of_mappings_that_pve_cannot_write_is_found_before(
+    name: str, tmp_path: Path
+) -> None:
+    text, code = BROKEN[name]
+    world = World(tmp_path)
+    path = tmp_path / "etc/pve/mapping/pci.cfg"
+    path.parent.mkdir(parents=True)
+    path.write_text(text)
+    (found,) = [each for each in world.plan().findings if each.code.startswith("vm-mapping-l")]
+    assert (found.code, found.blocks) == (code, False)
+    plan = world.plan(mapping="gpu").plan
+    assert (codes(plan.refusals), plan.steps) == ([code], ())
+    path.write_text(f"other\n\tmap {NIC}\n\n")
+    assert world.plan(mapping="gpu").plan.refusals == ()
+
+
+def test_a_mapping_that_is_right_is_written_nowhere(tmp_path: Path) -> None:
+    """So a broken file beside it stops nothing."""
+    world = with_mapping(World(tmp_path), "gpu", ENTRY)
+    path = tmp_path / "etc/pve/mapping/pci.cfg"
+    path.parent.mkdir(parents=True)
+    path.write_text(f"gpu\n\tmap {ENTRY}\n\nother\n\n")
+    assert world.plan(mapping="gpu").plan.refusals == ()
+
+
 def test_other_nodes_keep_their_entries(tmp_path: Path) -> None:
     world = with_mapping(World(tmp_path), "gpu", ELSEWHERE)
     world.node.state["mappings"]["gpu"]["description"] = "cards"

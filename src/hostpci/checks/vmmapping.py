@@ -7,8 +7,9 @@ from collections.abc import Iterator
 
 from ..model.finding import Finding, Level
 from ..model.vm import VmCase, entry_properties
-from .say import fails, holds
+from .say import fails, holds, unknown
 
+FILE = "/etc/pve/mapping/pci.cfg"
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]+")
 
 
@@ -45,6 +46,33 @@ def same_entry(one: str, other: str) -> bool:
     for values in (first, second):
         values.pop("description", None)
     return first == second
+
+
+def check_mapping_file(case: VmCase) -> Iterator[Finding]:
+    """PVE keeps a section without a valid ``map`` as nothing, and dies when it writes the file
+    (pve-common PVE/SectionConfig.pm, "unknown section type"); other lines are lost then.
+    """
+    node, writes = case.node, _writes(case)
+    if node.lost_mappings:
+        yield fails(
+            "vm-mapping-lost", Level.FAIL if writes else Level.WARN, FILE, *node.lost_mappings,
+            blocks=writes, names=", ".join(node.lost_mappings),
+        )  # fmt: skip
+    elif node.lost_mappings is None and writes:
+        yield unknown("vm-mapping-lost", FILE)
+    elif node.lost_mapping_lines:
+        yield fails(
+            "vm-mapping-lines", Level.FAIL if writes else Level.WARN, FILE,
+            *node.lost_mapping_lines, blocks=writes,
+        )  # fmt: skip
+
+
+def _writes(case: VmCase) -> bool:
+    """This attach puts something into the file."""
+    if not case.wanted.mapping:
+        return False
+    here = entries_here(case, case.wanted.mapping)
+    return not (here and same_entry(here[0], entry_text(case)))
 
 
 def check_mapping(case: VmCase) -> Iterator[Finding]:

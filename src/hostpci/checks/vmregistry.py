@@ -19,6 +19,7 @@ VM_CHECKS: tuple[VmCheck, ...] = (
     vmslot.check_owners,
     vmslot.check_overlap,
     vmlines.check_lines,
+    vmmapping.check_mapping_file,
     vmmapping.check_mapping,
     vmmachine.check_machine,
     vmmachine.check_pcie,

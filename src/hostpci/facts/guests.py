@@ -14,7 +14,7 @@ from ..model.hook import is_named_in
 from .look import Look
 
 VM_CONFIGS, _CT_CONFIGS = "/etc/pve/qemu-server", "/etc/pve/lxc"
-_MAPPINGS = "/etc/pve/mapping/pci.cfg"
+MAPPINGS = "/etc/pve/mapping/pci.cfg"
 _PIDS = "/run/qemu-server"
 _RUNNING_CONTAINERS = "/sys/fs/cgroup/lxc"
 RESERVATIONS = f"{_PIDS}/pci-id-reservations"
@@ -149,7 +149,7 @@ def _places(text: str) -> tuple[str, ...]:
 
 def _mappings(look: Look) -> dict[str, tuple[str, ...]]:
     node = look.link_name("/etc/pve/local") or ""
-    return parse_mappings(look.lines(_MAPPINGS, mapping_lines) or (), node)
+    return parse_mappings(look.lines(MAPPINGS, mapping_lines) or (), node)
 
 
 def mapping_lines(lines: Iterable[str]) -> Iterator[str]:

@@ -27,9 +27,10 @@ from ..model.vm import (
     places_of,
     properties,
 )
+from ..pve.mapping import parse_mappings
 from ..pve.node import Pve
 from ..pve.vmconfig import parse_vm_config
-from .guests import VM_CONFIGS
+from .guests import MAPPINGS, VM_CONFIGS
 from .look import Look
 from .snippets import read_hook_place
 
@@ -147,8 +148,10 @@ def _node(pve: Pve, name: str, slot: str, look: Look | None) -> NodeFacts:
     # An empty list of classes: the default leaves out those that may share a group
     devices = pve.call("get", f"/nodes/{name}/hardware/pci", {"pci-class-blacklist": ""})
     available = memory.get("available", memory.get("free"))
+    lost, lost_lines = _lost_mappings(look, listed)
     return NodeFacts(
         name=name, version=pve.version(), is_local_root=pve.is_local_root,
+        lost_mappings=lost, lost_mapping_lines=lost_lines,
         devices=tuple(_pci(each) for each in devices),
         mappings=tuple(_mapping(each) for each in listed),
         mapping_digest=next((str(each["digest"]) for each in listed if each.get("digest")), ""),
@@ -158,6 +161,21 @@ def _node(pve: Pve, name: str, slot: str, look: Look | None) -> NodeFacts:
         numa_node=_numa_node(look, slot), numa_nodes=_numa_nodes(look),
         romfiles=look.names_or_none(_ROMS) if look else None,
     )  # fmt: skip
+
+
+def _lost_mappings(
+    look: Look | None, listed: list[dict[str, Any]]
+) -> tuple[tuple[str, ...] | None, tuple[str, ...]]:
+    """Sections without a valid ``map``, and the other lines that PVE cannot read; None: who asks
+    from outside is not told of them."""
+    lost = [str(each["id"]) for each in listed if not each.get("map")]
+    text = look.raw(MAPPINGS) if look else None
+    if look is None:
+        return (tuple(lost) or None), ()
+    found = parse_mappings(text or "")
+    lost += [name for name, section in found.sections.items() if section is None]
+    lines = tuple(" ".join(each.split()) for each in found.warnings)
+    return tuple(dict.fromkeys(lost)), lines
 
 
 def _pci(each: dict[str, Any]) -> NodeDevice:

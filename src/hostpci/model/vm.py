@@ -110,8 +110,9 @@ class NodeFacts:
 
     ``phys_bits``: width of the processor's physical addresses; ``iommu_bits``: of what an Intel
     IOMMU translates. ``numa_nodes``: node -> whether it is that of the slot. ``romfiles``: names
-    below /usr/share/kvm. ``others``: every other guest of the node. ``hook``: asked for only
-    where the slot is lent to the machine.
+    below /usr/share/kvm. ``lost_mappings``: sections of the file of mappings that PVE throws away
+    when it reads it, and ``lost_mapping_lines``: lines of others. ``others``: every other guest of
+    the node. ``hook``: asked for only where the slot is lent to the machine.
     """
 
     name: str
@@ -120,6 +121,8 @@ class NodeFacts:
     devices: tuple[NodeDevice, ...] = ()
     mappings: tuple[Mapping, ...] = ()
     mapping_digest: str = ""
+    lost_mappings: tuple[str, ...] | None = None
+    lost_mapping_lines: tuple[str, ...] = ()
     others: tuple[Guest, ...] = ()
     memory_total_bytes: int | None = None
     memory_available_bytes: int | None = None
