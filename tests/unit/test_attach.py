@@ -21,17 +21,12 @@ from hostpci.i18n import Catalog
 from hostpci.model.codec import decode, encode
 from hostpci.model.hook import HOOK_TEXT, HOOK_VOLUME
 from hostpci.model.plan import Plan, VmConfigStep
-from hostpci.model.vm import (
-    Attachment,
-    NodeFacts,
-    properties,
-    property_text,
-    start_timeout_s,
-)
+from hostpci.model.vm import Attachment, NodeFacts
 from hostpci.planner.attach import plan_detach
 from hostpci.planner.vmfixes import changes_of
 from hostpci.pve.hostpci import parse_hostpci
 from hostpci.pve.mapping import parse_mappings
+from hostpci.pve.settings import read, start_timeout_s, written
 from hostpci.render.attach import render_check_list
 
 from ..attach_world import VMID, World, ready_host
@@ -72,6 +67,13 @@ def test_primary_only_if_asked() -> None:
     assert changes(World().plan(is_primary=True).plan) == {
         "hostpci0": (None, "0000:01:00,pcie=1,x-vga=1")
     }
+
+
+def test_a_line_that_says_no_primary_says_yes_once() -> None:
+    """A second ``x-vga`` would be a duplicate key, which PVE refuses."""
+    world = World(hostpci0="0000:01:00,x-vga=off,pcie=1")
+    plan = world.plan(is_primary=True).plan
+    assert changes(plan)["hostpci0"][1] == "0000:01:00,x-vga=1,pcie=1"
 
 
 def test_the_next_free_line_is_taken() -> None:
@@ -930,13 +932,43 @@ def test_the_check_list_is_shown_with_its_diffs(language: str) -> None:
 @settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 @given(
     st.dictionaries(
-        st.sampled_from(["type", "viommu", "flags", "hidden"]),
+        st.sampled_from(["type", "viommu", "a-newer-key", "hidden"]),
         st.text(alphabet="abc019-+;.", min_size=1, max_size=8),
         max_size=4,
     )
 )
 def test_property_strings_come_back(values: dict[str, str]) -> None:
-    assert properties(property_text(values, "type"), "type") == values or not values
+    assert read("machine", written("machine", values)) == values
+
+
+@pytest.mark.parametrize(
+    ("key", "text", "values"),
+    [
+        ("efidisk0", "volume=local:1,size=4M", {"file": "local:1", "size": "4M"}),
+        ("hostpci0", "01:00,pcie=on,x-vga=0,a-newer-key=on",
+         {"host": "01:00", "pcie": "1", "x-vga": "0", "a-newer-key": "on"}),
+        ("agent", "1,freeze-fs-on-backup=no", {"enabled": "1", "freeze-fs": "0"}),
+        ("cpu", "host,flags=+aes;-pcid,,", {"cputype": "host", "flags": "+aes;-pcid"}),
+        ("memory", "4096", {"current": "4096"}),
+        ("vga", "", {}),
+    ],
+)  # fmt: skip
+def test_settings_are_read_as_pve_reads_them(key: str, text: str, values: dict[str, str]) -> None:
+    assert read(key, text) == values
+
+
+@pytest.mark.parametrize("text", ["01:00,pcie=1,pcie=1", "01:00,02:00", "=1"])
+def test_what_pve_could_not_have_read_is_no_answer_of_pve(text: str) -> None:
+    with pytest.raises(ToolError) as error:
+        World(hostpci1=text).plan()
+    assert error.value.code == "vm-odd-answer"
+
+
+def test_a_boot_disk_by_its_other_name_is_found() -> None:
+    world = World(efidisk0=None, scsi0="volume=tank:vm-100-disk-1,size=32G")
+    assert changes(world.plan(fixes=("efidisk",)).plan)["efidisk0"][1] == (
+        "tank:1,efitype=4m,pre-enrolled-keys=0"
+    )
 
 
 @pytest.mark.parametrize("path", ["config", "status/current", "pending", "snapshot"])

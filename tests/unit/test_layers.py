@@ -41,8 +41,8 @@ MAY_IMPORT = {
 PURE = {"model", "checks", "planner", "render", "guest", "diagnose"}
 # PVE's grammar is as pure; its neighbours in the package talk to a node
 GRAMMAR = {f"pve/{name}.py" for name in (
-    "cpu", "cpuargs", "formats", "hostpci", "machine", "mapping", "schema", "showcmd", "start",
-    "vgaargs", "vmconfig", "vmoptions",
+    "cpu", "cpuargs", "formats", "hostpci", "machine", "mapping", "schema", "settings", "showcmd",
+    "start", "vgaargs", "vmconfig", "vmoptions",
 )}  # fmt: skip
 IMPURE_MODULES = {"subprocess", "os", "sys", "shutil", "socket", "tempfile", "pathlib", "io"}
 WRITERS = {

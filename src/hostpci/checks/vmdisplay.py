@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ..model.finding import Finding, Level
-from ..model.vm import VmCase, is_ovmf, properties
+from ..model.vm import VmCase
+from ..pve.settings import is_ovmf, read
 from .say import fails, holds, unknown
 
 _BLACKWELL = "vm-reset-blackwell"
@@ -18,7 +19,7 @@ def is_primary(case: VmCase) -> bool:
 def check_display(case: VmCase) -> Iterator[Finding]:
     """PVE takes the emulated screen away only if ``vga`` is not set (PCI.pm, x-vga)."""
     vm, text = case.vm, case.vm.config.get("vga", "")
-    kind = properties(text, "type").get("type", "") if text else ""
+    kind = read("vga", text).get("type", "")
     if is_primary(case):
         yield from _as_primary(case, kind)
     elif kind == "none" and case.is_display:

@@ -6,15 +6,8 @@ import re
 from collections.abc import Iterator
 
 from ..model.finding import Finding, Level
-from ..model.vm import (
-    VmCase,
-    cpu_properties,
-    is_ovmf,
-    is_q35,
-    is_true,
-    machine_type,
-    properties,
-)
+from ..model.vm import VmCase
+from ..pve.settings import cpu_properties, is_ovmf, is_q35, is_true, machine_type, read
 from .say import fails, holds, unknown
 
 _I440FX = re.compile(r"pc(-i440fx-[0-9.]+(\+pve[0-9]+)?)?")
@@ -52,7 +45,7 @@ def check_machine(case: VmCase) -> Iterator[Finding]:
         yield fails(
             "vm-machine-pinned", Level.INFO, vm.name, f"machine: {kind}", version=version[0]
         )
-    viommu = properties(vm.config.get("machine", ""), "type").get("viommu")
+    viommu = read("machine", vm.config.get("machine", "")).get("viommu")
     if viommu:
         yield fails("vm-viommu", Level.WARN, vm.name, f"viommu={viommu}")
 
@@ -75,7 +68,7 @@ def check_firmware(case: VmCase) -> Iterator[Finding]:
         yield fails("vm-efidisk", Level.WARN, name)
         return
     yield holds("vm-efidisk", name, disk)
-    if is_true(properties(disk, "file").get("pre-enrolled-keys", "")):
+    if is_true(read("efidisk0", disk).get("pre-enrolled-keys", "")):
         yield fails("vm-secure-boot", Level.NOTICE, name, "pre-enrolled-keys=1")
 
 

@@ -6,7 +6,8 @@ import re
 from collections.abc import Iterator
 
 from ..model.finding import Finding, Level
-from ..model.vm import VmCase, entry_properties
+from ..model.vm import VmCase
+from ..pve.settings import read_entry
 from .say import fails, holds, unknown
 
 FILE = "/etc/pve/mapping/pci.cfg"
@@ -37,12 +38,12 @@ def entry_text(case: VmCase) -> str:
 def entries_here(case: VmCase, name: str) -> tuple[str, ...]:
     mapping = case.node.mapping(name)
     entries = mapping.entries if mapping else ()
-    return tuple(each for each in entries if entry_properties(each).get("node") == case.node.name)
+    return tuple(each for each in entries if read_entry(each).get("node") == case.node.name)
 
 
 def same_entry(one: str, other: str) -> bool:
     """Equal but for order, and for a description that somebody added."""
-    first, second = entry_properties(one), entry_properties(other)
+    first, second = read_entry(one), read_entry(other)
     for values in (first, second):
         values.pop("description", None)
     return first == second
@@ -84,7 +85,7 @@ def check_mapping(case: VmCase) -> Iterator[Finding]:
         yield fails("vm-mapping-name", Level.FAIL, name, blocks=True)
     elif mapping is not None and mapping.is_mdev:
         yield fails("vm-mapping-mdev", Level.FAIL, name, blocks=True)
-    elif len(here) > 1 or any(entry_properties(each).get("path") != case.slot for each in here):
+    elif len(here) > 1 or any(read_entry(each).get("path") != case.slot for each in here):
         yield fails(
             "vm-mapping-other", Level.FAIL, name, *here, blocks=True, slot=case.slot,
             node=case.node.name,

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ..model.finding import Finding, Level
-from ..model.vm import VmCase, is_true, memory_mib, start_timeout_s
+from ..model.vm import VmCase
+from ..pve.settings import is_true, memory_mib, start_timeout_s
 from .say import fails, holds, unknown
 
 _SMALLEST = 2

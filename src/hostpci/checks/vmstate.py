@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ..model.finding import Finding, Level
-from ..model.vm import VmCase, is_true
+from ..model.vm import VmCase
+from ..pve.settings import is_true
 from .say import fails, holds, unknown
 
 

@@ -11,9 +11,9 @@ from typing import Any
 
 from ..errors import ConflictError, EnvironmentFault
 from ..model.plan import KeyChange, MappingStep, VmConfigStep
-from ..model.vm import entry_properties, properties
 from ..pve.change import set_config
 from ..pve.node import PveError
+from ..pve.settings import read, read_entry
 from .vmcreate import node_of
 from .vmstarts import why_maybe_started
 
@@ -102,7 +102,7 @@ class Vms:
             # A node that is down has no answer, and its machines start again with it
             return [f"VM {vmid} on {node} could not be asked"]
         lines = [str(raw[key]) for key in raw if key.startswith("hostpci")]
-        is_user = any(properties(line, "host").get("mapping") == name for line in lines)
+        is_user = any(read("hostpci0", line).get("mapping") == name for line in lines)
         return [f"VM {vmid}"] if is_user else []
 
     def sees_all(self) -> bool:
@@ -153,7 +153,7 @@ def is_after(change: KeyChange, found: str | None) -> bool:
         return found == change.after
     if change.key != _NEW_DISK:
         return found == change.after
-    asked, there = properties(change.after, "file"), properties(found, "file")
+    asked, there = read(change.key, change.after), read(change.key, found)
     storage = asked.pop("file").partition(":")[0]
     is_ours = there.get("file", "").startswith(f"{storage}:")
     return is_ours and all(there.get(key) == value for key, value in asked.items())
@@ -268,7 +268,7 @@ def _compared(entry: str) -> dict[str, str]:
     """PVE reads this file as bytes, and some of its versions write it as text: then what is not
     ASCII in a description comes back longer after every change of any mapping.
     """
-    found = entry_properties(entry)
+    found = read_entry(entry)
     if not found.get("description", "").isascii():
         found["description"] = "�"
     return found

@@ -23,12 +23,10 @@ from ..model.vm import (
     VmCase,
     VmFacts,
     Wanted,
-    mapped_places,
-    places_of,
-    properties,
 )
 from ..pve.mapping import parse_mappings
 from ..pve.node import Pve
+from ..pve.settings import hostpci_lines, mapped_places, places_of, read
 from ..pve.vmconfig import parse_vm_config
 from .guests import MAPPINGS, VM_CONFIGS
 from .look import Look
@@ -56,8 +54,9 @@ def read_case(pve: Pve, vmid: int, wanted: Wanted, host: Facts | None, root: Roo
             node = _with_others(pve, node, vmid)
         elif _is_lent(host, wanted.slot, vmid):
             node = replace(node, hook=read_hook_place(pve, here))
+        vm = _machine(pve, node, vmid, wanted, look)
         return VmCase(
-            vm=_machine(pve, node, vmid, wanted, look), node=node, wanted=wanted, host=host
+            vm=vm, node=node, wanted=wanted, lines=hostpci_lines(vm.config, node), host=host
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         # An answer that lacks what PVE's schema promises
@@ -129,7 +128,7 @@ def _devices(config: dict[str, Any], node: NodeFacts) -> tuple[GuestDevice, ...]
 
 
 def _device(key: str, text: str, node: NodeFacts) -> GuestDevice:
-    values = properties(text, "host")
+    values = read("hostpci0", text)
     mapping = values.get("mapping", "")
     places = places_of(values["host"]) if "host" in values else mapped_places(node, mapping)
     return GuestDevice(key=key, places=places, mapping=mapping, is_mdev="mdev" in values)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping as AnyMapping
 from dataclasses import dataclass, field
 
 from .facts import Facts
@@ -14,9 +13,6 @@ from .plan import KeyChange, Plan
 
 HOSTPCI = re.compile(r"hostpci([0-9]|1[0-5])")
 MAX_HOSTPCI = 16
-_PLACE = re.compile(r"(?:([0-9a-f]{4,8}):)?([0-9a-f]{2}:[0-9a-f]{2})(?:\.([0-9a-f]))?")
-_DEFAULT_MEMORY_MIB = 512
-_TRUE = {"1", "on", "yes", "true"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,21 +152,19 @@ class Wanted:
 class VmCase:
     """All that the checks of one attachment rest on.
 
-    ``host`` None: the machine that we run on is not the node, so nobody looked at its devices.
+    ``lines``: the machine's hostpci lines, by number. ``host`` None: the machine that we run on is
+    not the node, so nobody looked at its devices.
     """
 
     vm: VmFacts
     node: NodeFacts
     wanted: Wanted
+    lines: tuple[HostPci, ...] = ()
     host: Facts | None = None
 
     @property
     def slot(self) -> str:
         return self.wanted.slot
-
-    @property
-    def lines(self) -> tuple[HostPci, ...]:
-        return hostpci_lines(self.vm.config, self.node)
 
     @property
     def own_lines(self) -> tuple[HostPci, ...]:
@@ -187,7 +181,8 @@ class HostPci:
     """One hostpci line of a machine.
 
     ``places``: functions or whole slots that it means on this node; empty if its mapping has
-    nothing here. ``options``: everything but ``host`` and ``mapping``, in its order.
+    nothing here. ``options``: everything but ``host`` and ``mapping``, in its order; switches are
+    1 and 0.
     """
 
     key: str
@@ -202,7 +197,7 @@ class HostPci:
         return self.places == (slot,)
 
     def is_on(self, option: str) -> bool:
-        return is_true(self.options.get(option, ""))
+        return self.options.get(option) == "1"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -228,93 +223,3 @@ class Attachment:
     findings: tuple[Finding, ...]
     proposals: tuple[Proposal, ...]
     plan: Plan
-
-
-def properties(text: str, default_key: str) -> dict[str, str]:
-    """PVE's property strings: ``01:00,pcie=1`` is ``host=01:00,pcie=1``. Keeps the order."""
-    found = {}
-    for part in text.split(","):
-        key, equals, value = part.strip().partition("=")
-        found[key if equals else default_key] = value.strip() if equals else key
-    return found
-
-
-def property_text(values: AnyMapping[str, str], default_key: str) -> str:
-    """The reverse; the default key is written bare and first, as PVE's own tools do."""
-    first = [values[default_key]] if default_key in values else []
-    return ",".join([*first, *(f"{k}={v}" for k, v in values.items() if k != default_key)])
-
-
-def is_true(text: str) -> bool:
-    return text.lower() in _TRUE
-
-
-def places_of(text: str) -> tuple[str, ...]:
-    """``01:00;0000:02:00.1`` -> ``0000:01:00``, ``0000:02:00.1``."""
-    matches = (_PLACE.fullmatch(each.strip().lower()) for each in text.split(";"))
-    return tuple(
-        f"{match[1] or '0000'}:{match[2]}{f'.{match[3]}' if match[3] else ''}"
-        for match in matches
-        if match
-    )
-
-
-def entry_properties(entry: str) -> dict[str, str]:
-    """One ``map`` line of a mapping; it has no default key."""
-    return properties(entry, "")
-
-
-def hostpci_lines(config: AnyMapping[str, str], node: NodeFacts) -> tuple[HostPci, ...]:
-    """The hostpci lines of a configuration, by number, with their mappings resolved here."""
-    keys = sorted((key for key in config if HOSTPCI.fullmatch(key)), key=lambda key: int(key[7:]))
-    return tuple(_hostpci(key, config[key], node) for key in keys)
-
-
-def _hostpci(key: str, text: str, node: NodeFacts) -> HostPci:
-    values = properties(text, "host")
-    host, name = values.pop("host", ""), values.pop("mapping", "")
-    places = places_of(host) if host else mapped_places(node, name)
-    return HostPci(key=key, places=places, mapping=name, options=values)
-
-
-def mapped_places(node: NodeFacts, name: str) -> tuple[str, ...]:
-    """What a mapping means on this node."""
-    mapping = node.mapping(name)
-    entries = [entry_properties(each) for each in (mapping.entries if mapping else ())]
-    here = [each.get("path", "") for each in entries if each.get("node") == node.name]
-    return tuple(place for path in here for place in places_of(path))
-
-
-def machine_type(config: AnyMapping[str, str]) -> str:
-    """``q35``, ``pc-q35-8.1``, ``pc-i440fx-8.1``...; PVE's default is ``pc``."""
-    return properties(config.get("machine", ""), "type").get("type") or "pc"
-
-
-def is_q35(config: AnyMapping[str, str]) -> bool:
-    """As PVE asks (Machine.pm machine_type_is_q35)."""
-    return "q35" in machine_type(config)
-
-
-def is_ovmf(config: AnyMapping[str, str]) -> bool:
-    return config.get("bios") == "ovmf"
-
-
-def memory_mib(config: AnyMapping[str, str]) -> int:
-    text = properties(config.get("memory", ""), "current").get("current", "")
-    return int(text) if text.isdecimal() else _DEFAULT_MEMORY_MIB
-
-
-def cpu_properties(config: AnyMapping[str, str]) -> dict[str, str]:
-    """``kvm64`` where nothing is set (CPUConfig.pm get_default_cpu_type)."""
-    values = properties(config["cpu"], "cputype") if config.get("cpu") else {}
-    return {"cputype": "kvm64", **values}
-
-
-def start_timeout_s(config: AnyMapping[str, str]) -> int:
-    """What PVE gives a start with a passed device (QemuServer/Helpers.pm config_aware_timeout)."""
-    memory = memory_mib(config)
-    seconds = memory // 1024 if memory > 30 * 1024 else 30
-    seconds *= 4
-    if config.get("hugepages") and seconds < 150:  # noqa: PLR2004  (as there)
-        seconds = 150
-    return seconds + 5 * sum(re.match(r"net[0-9]", key) is not None for key in config)

@@ -11,17 +11,8 @@ from ..model.finding import Finding
 from ..model.hook import is_our_volume
 from ..model.knob import lent_to
 from ..model.plan import KeyChange, MappingStep, Plan, VmConfigStep
-from ..model.vm import (
-    MAX_HOSTPCI,
-    Attachment,
-    HostPci,
-    Proposal,
-    VmCase,
-    Wanted,
-    entry_properties,
-    properties,
-    property_text,
-)
+from ..model.vm import MAX_HOSTPCI, Attachment, HostPci, Proposal, VmCase, Wanted
+from ..pve.settings import read, read_entry, written
 from .vmfixes import FIXES, NEEDED, changes_of
 
 
@@ -146,14 +137,14 @@ def _line_changes(case: VmCase, chosen: list[KeyChange]) -> tuple[KeyChange, ...
     mended = next((each.after for each in chosen if each.key == line.key), None)
     text = mended or config[line.key]
     if case.wanted.mapping and case.wanted.mapping != line.mapping:
-        text = property_text({"mapping": case.wanted.mapping, **_options_of(text)}, "host")
+        text = written("hostpci0", {"mapping": case.wanted.mapping, **_options_of(text)})
     if case.wanted.is_primary and not line.is_on("x-vga"):
-        text = f"{text},x-vga=1"
+        text = written("hostpci0", {**read("hostpci0", text), "x-vga": "1"})
     return (KeyChange(key=line.key, before=config[line.key], after=text),)
 
 
 def _options_of(text: str) -> dict[str, str]:
-    values = properties(text, "host")
+    values = read("hostpci0", text)
     return {key: value for key, value in values.items() if key not in ("host", "mapping")}
 
 
@@ -161,7 +152,7 @@ def _new_line(case: VmCase) -> str:
     """``0000:01:00,pcie=1``: without a function it is the whole slot, as one device."""
     place = {"mapping": case.wanted.mapping} if case.wanted.mapping else {"host": case.slot}
     primary = {"x-vga": "1"} if case.wanted.is_primary else {}
-    return property_text({**place, "pcie": "1", **primary}, "host")
+    return written("hostpci0", {**place, "pcie": "1", **primary})
 
 
 def free_key(case: VmCase) -> str:
@@ -197,7 +188,7 @@ def mapping_steps(case: VmCase) -> tuple[MappingStep, ...]:
 
 def _renewed(old: str, entry: str) -> str:
     """What the slot is today; a description that somebody gave it stays."""
-    description = entry_properties(old).get("description")
+    description = read_entry(old).get("description")
     return f"{entry},description={description}" if description else entry
 
 

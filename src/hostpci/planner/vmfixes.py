@@ -7,14 +7,8 @@ from collections.abc import Callable
 
 from ..checks.vmmachine import can_set_guest_bits
 from ..model.plan import KeyChange
-from ..model.vm import (
-    HostPci,
-    VmCase,
-    cpu_properties,
-    machine_type,
-    properties,
-    property_text,
-)
+from ..model.vm import HostPci, VmCase
+from ..pve.settings import cpu_properties, machine_type, read, written
 
 # name -> what it sets; None takes the setting out. Empty: it cannot be done here.
 Values = dict[str, str | None]
@@ -27,9 +21,9 @@ def _q35(case: VmCase) -> Values:
     """A pinned version stays: the guest keeps the devices that it knows."""
     kind = machine_type(case.vm.config)
     version = re.search(r"[0-9]+\.[0-9]+(?:\+pve[0-9]+)?", kind)
-    values = properties(case.vm.config.get("machine", ""), "type")
+    values = read("machine", case.vm.config.get("machine", ""))
     values["type"] = f"pc-q35-{version[0]}" if version else "q35"
-    return {"machine": property_text({k: v for k, v in values.items() if v}, "type")}
+    return {"machine": written("machine", {k: v for k, v in values.items() if v})}
 
 
 def _ovmf(case: VmCase) -> Values:
@@ -46,10 +40,10 @@ def _efidisk(case: VmCase) -> Values:
 
 
 def _boot_storage(config: dict[str, str]) -> str:
-    order = properties(config.get("boot", ""), "legacy").get("order", "").split(";")
+    order = read("boot", config.get("boot", "")).get("order", "").split(";")
     disks = sorted(key for key in config if _DISK.fullmatch(key))
     for key in (*order, *disks):
-        volume = properties(config.get(key, ""), "file")
+        volume = read(key, config[key]) if key in config else {}
         match = _VOLUME.fullmatch(volume.get("file", ""))
         if match and volume.get("media") != "cdrom":
             return match[1]
@@ -57,7 +51,7 @@ def _boot_storage(config: dict[str, str]) -> str:
 
 
 def _cpu(case: VmCase) -> Values:
-    return {"cpu": property_text({**cpu_properties(case.vm.config), "cputype": "host"}, "cputype")}
+    return {"cpu": written("cpu", {**cpu_properties(case.vm.config), "cputype": "host"})}
 
 
 def _phys_bits(case: VmCase) -> Values:
@@ -76,7 +70,7 @@ def _phys_bits(case: VmCase) -> Values:
     else:
         values.pop("phys-bits", None)
         values.pop("guest-phys-bits", None)
-    return {"cpu": property_text(values, "cputype")}
+    return {"cpu": written("cpu", values)}
 
 
 def _balloon(_case: VmCase) -> Values:
@@ -88,8 +82,8 @@ def _vga(_case: VmCase) -> Values:
 
 
 def _agent(case: VmCase) -> Values:
-    values = properties(case.vm.config.get("agent", "1"), "enabled")
-    return {"agent": property_text({**values, "enabled": "1"}, "enabled")}
+    values = read("agent", case.vm.config.get("agent", "1"))
+    return {"agent": written("agent", {**values, "enabled": "1"})}
 
 
 def _onboot(_case: VmCase) -> Values:
@@ -109,14 +103,14 @@ def _whole_slot(case: VmCase) -> Values:
     """The line keeps its number and its options, and means every function from now on."""
     line = case.own_lines[0]
     options = {**line.options, "pcie": "1"}
-    return {line.key: property_text({"host": case.slot, **options}, "host")}
+    return {line.key: written("hostpci0", {"host": case.slot, **options})}
 
 
 def line_text(line: HostPci, options: dict[str, str]) -> str:
     """A hostpci line as it is, but for its options."""
     if line.mapping:
-        return property_text({"mapping": line.mapping, **options}, "host")
-    return property_text({"host": ";".join(line.places), **options}, "host")
+        return written("hostpci0", {"mapping": line.mapping, **options})
+    return written("hostpci0", {"host": ";".join(line.places), **options})
 
 
 FIXES: dict[str, Callable[[VmCase], Values]] = {

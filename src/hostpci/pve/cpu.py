@@ -119,3 +119,8 @@ def _why_not(cpu: dict[str, Value], pve: int, custom_models: Collection[str] | N
     if "reported-model" in cpu:
         return "Property 'reported-model' not allowed in VM-specific CPU config."
     return ""
+
+
+def properties() -> Properties:
+    """Its properties, for who changes one of them in a text that PVE has taken."""
+    return _PROPERTIES

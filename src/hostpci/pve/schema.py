@@ -71,6 +71,15 @@ def parse_property_string(
     properties: Properties, text: str, *, path: str = "", formats: Formats | None = None
 ) -> dict[str, Value]:
     """The properties that ``text`` gives; booleans as 0 and 1. Raises FormatError."""
+    found = split_property_string(properties, text)
+    errors = check_properties(properties, found, path=path, formats=formats)
+    if errors:
+        raise FormatError("format error\n", errors)
+    return found
+
+
+def split_property_string(properties: Properties, text: str) -> dict[str, Value]:
+    """The same without judging them, in their order; also those that ``properties`` lacks."""
     found: dict[str, Value] = {}
     has_bare = False
     for part in _perl_split(text):
@@ -84,15 +93,12 @@ def parse_property_string(
         else:
             _add_bare(properties, found, part, has_bare=has_bare)
             has_bare = True
-    errors = check_properties(properties, found, path=path, formats=formats)
-    if errors:
-        raise FormatError("format error\n", errors)
     return found
 
 
 def print_property_string(properties: Properties, values: Mapping[str, Value]) -> str:
     """As PVE writes it: the value of the default key bare, then required keys, then the rest."""
-    default = _default_key(properties)
+    default = default_key(properties)
     bare = [str(values[default])] if default is not None and default in values else []
     rest = sorted(set(values) - {default})
     rest.sort(key=lambda key: bool(properties[key].get("optional")))
@@ -125,7 +131,7 @@ def _add_pair(properties: Properties, found: dict[str, Value], key: str, text: s
 def _add_bare(
     properties: Properties, found: dict[str, Value], text: str, *, has_bare: bool
 ) -> None:
-    default = _default_key(properties)
+    default = default_key(properties)
     if default is None:
         raise FormatError("value without key, but schema does not define a default key\n")
     # "0" is untrue in Perl: it may be given a second time
@@ -134,7 +140,7 @@ def _add_bare(
     found[default] = text
 
 
-def _default_key(properties: Properties) -> str | None:
+def default_key(properties: Properties) -> str | None:
     return next((key for key, each in properties.items() if each.get("default_key")), None)
 
 
