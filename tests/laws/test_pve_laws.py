@@ -93,9 +93,9 @@ options = st.fixed_dictionaries(
         "vga": st.sampled_from(["none", "std,memory=32", "type=virtio"]),
         "net31": st.sampled_from(["virtio=BC:24:11:00:00:01,bridge=vmbr0", "model=e1000"]),
         "args": printable.map(str.strip).filter(bool),
-        # PVE writes a percent sign as it is and reads it as the begin of a code, and to Perl a lone
-        # 0 is no description
-        "description": printable.map(lambda text: text.replace("%", "")).filter(
+        # PVE writes a percent sign as it is and reads it as the begin of a code, takes white space
+        # off the end when it reads, and to Perl a lone 0 is no description
+        "description": printable.map(lambda text: text.replace("%", "").rstrip()).filter(
             lambda text: text not in ("", "0")
         ),
     },
