@@ -11,6 +11,7 @@ import pytest
 from hostpci.checks.registry import run_checks
 from hostpci.errors import RefusedError, UsageError
 from hostpci.executor.apply import Executor, Machine
+from hostpci.executor.hook import names_of_hook
 from hostpci.executor.journal import Journal
 from hostpci.executor.tool import TOOL_ARGV
 from hostpci.executor.undo import Undoer
@@ -198,6 +199,17 @@ def test_undo_leaves_the_script_to_a_machine_that_would_not_start_without_it(
         assert [each.kept for each in runs] == [(f"{HOOK} (VM 200)",) if left else ()]
         assert (tmp_path / HOOK[1:]).exists() is left
         (tmp_path / HOOK[1:]).unlink(missing_ok=True)
+
+
+def test_while_the_cluster_file_system_is_down_the_script_stays(tmp_path: Path) -> None:
+    """Early in a boot that is given up: nobody knows which machines name it."""
+    files = HostFiles(str(tmp_path))
+    assert names_of_hook(files) == ()
+    (tmp_path / "usr/bin").mkdir(parents=True)
+    (tmp_path / "usr/bin/pveversion").touch()
+    assert names_of_hook(files) == ("/etc/pve/qemu-server cannot be read",)
+    (tmp_path / "etc/pve/qemu-server").mkdir(parents=True)
+    assert names_of_hook(files) == ()
 
 
 def test_the_script_is_one_call_of_our_own_copy() -> None:
