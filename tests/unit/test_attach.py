@@ -737,6 +737,14 @@ def test_nodes_that_lack_the_script_are_named() -> None:
     assert _hook_findings(world) == holds
 
 
+def test_a_script_that_nothing_is_lent_by_any_more_is_told() -> None:
+    world = World(hookscript=HOOK_VOLUME)
+    assert "vm-hookscript-idle" in codes(world.plan().findings)
+    world = lent(VMID)
+    world.config["hookscript"] = HOOK_VOLUME
+    assert "vm-hookscript-idle" not in codes(world.plan().findings)
+
+
 def test_a_machine_with_the_script_by_another_storage_has_it() -> None:
     world = lent(VMID)
     world.config["hookscript"] = "nfs:snippets/hostpci-hook.sh"

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ..model.finding import Finding, Level
-from ..model.hook import HOOK
+from ..model.hook import HOOK, is_our_volume
+from ..model.knob import lent_to
 from ..model.vm import VmCase
 from .say import fails, holds, unknown
 
@@ -27,3 +28,12 @@ def check_hook_place(case: VmCase) -> Iterator[Finding]:
         yield unknown("vm-hook-unasked", vm.name, *place.unasked, nodes=", ".join(place.unasked))
     if not place.without and not place.unasked:
         yield holds("vm-hook-nodes", vm.name, place.volume)
+
+
+def check_hook_idle(case: VmCase) -> Iterator[Finding]:
+    """It lets the machine start, but as long as it is named it has to lie there."""
+    vm, script = case.vm, case.vm.config.get("hookscript", "")
+    if case.host is None or not is_our_volume(script):
+        return
+    if not any(lent_to(each) == vm.vmid for each in case.host.claims.claims):
+        yield fails("vm-hookscript-idle", Level.NOTICE, vm.name, script, vmid=str(vm.vmid))

@@ -16,6 +16,7 @@ VM_CHECKS: tuple[VmCheck, ...] = (
     vmslot.check_there,
     vmslot.check_ready,
     vmhook.check_hook_place,
+    vmhook.check_hook_idle,
     vmslot.check_owners,
     vmslot.check_overlap,
     vmlines.check_lines,

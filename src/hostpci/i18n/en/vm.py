@@ -51,6 +51,8 @@ TEXTS = {
     "finding.vm-hook-nodes.fails": "these nodes lack our hook script, and Proxmox VE starts no machine whose script it does not find: {nodes}. It would not start there after a migration or a restore",
     "finding.vm-hook-nodes.remedy": "on each of them 'hostpci set keep-hook' and 'hostpci apply', or a copy of the script in the same place",
     "finding.vm-hook-unasked.unknown": "whether our hook script lies on these nodes could not be asked: {nodes}. Where it does not, the machine does not start after a migration or a restore",
+    "finding.vm-hookscript-idle.fails": "names our hook script, and no claim is lent to it any more: the script does nothing, and has to stay for the machine to start",
+    "finding.vm-hookscript-idle.remedy": "qm set {vmid} --delete hookscript; then hostpci apply removes the script",
     "finding.vm-slot-group.fails": "has no IOMMU group: it cannot be given away",
     "finding.vm-slot-group.remedy": "'hostpci check' on the node says what is missing",
     "finding.vm-slot-alone.fails": "shares its IOMMU group with others, which Proxmox VE takes from the host as well when the machine starts",

@@ -51,6 +51,8 @@ TEXTS = {
     "finding.vm-hook-nodes.fails": "以下节点没有我们的钩子脚本，而找不到脚本的虚拟机 Proxmox VE 一律不启动：{nodes}。迁移或恢复到那里后将无法启动",
     "finding.vm-hook-nodes.remedy": "在这些节点上各执行 hostpci set keep-hook 和 hostpci apply，或把脚本复制到相同位置",
     "finding.vm-hook-unasked.unknown": "无法得知以下节点是否有我们的钩子脚本：{nodes}。若没有，虚拟机迁移或恢复到那里后将无法启动",
+    "finding.vm-hookscript-idle.fails": "引用了我们的钩子脚本，但已没有借给它的认领：脚本什么也不做，却必须留着虚拟机才能启动",
+    "finding.vm-hookscript-idle.remedy": "执行 qm set {vmid} --delete hookscript；之后 hostpci apply 会删除脚本",
     "finding.vm-slot-group.fails": "没有 IOMMU 组：不能交出",
     "finding.vm-slot-group.remedy": "在节点上运行 'hostpci check' 查看缺什么",
     "finding.vm-slot-alone.fails": "与其他设备同在一个 IOMMU 组，虚拟机启动时 Proxmox VE 会把它们也从宿主机拿走",
