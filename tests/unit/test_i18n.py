@@ -7,6 +7,7 @@ import re
 import string
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import get_args
 
@@ -50,11 +51,15 @@ class Said:
     where: str
 
 
-def sources() -> Iterator[tuple[str, ast.Module]]:
-    for path in sorted(SOURCE.rglob("*.py")):
-        name = str(path.relative_to(SOURCE))
-        if not name.startswith("i18n/"):
-            yield name, ast.parse(path.read_text(encoding="utf-8"))
+@cache
+def sources() -> tuple[tuple[str, ast.Module], ...]:
+    """All of our own but the texts, parsed once."""
+    named = ((str(path.relative_to(SOURCE)), path) for path in sorted(SOURCE.rglob("*.py")))
+    return tuple(
+        (name, ast.parse(path.read_text(encoding="utf-8")))
+        for name, path in named
+        if not name.startswith("i18n/")
+    )
 
 
 def calls() -> Iterator[tuple[str, ast.Call, str]]:
@@ -284,6 +289,7 @@ def test_no_text_is_left_over() -> None:
     findings |= {f"finding.{each.code.rpartition('.')[0]}.remedy" for each in FINDINGS}
     errors = {f"error.{each.code}" for each in ALL_ERRORS}
     errors |= {f"{each}.hint" for each in errors}
+    steps = {*step_codes(), "unknown"}
     left = []
     for key in EN:
         family = key.partition(".")[0]
@@ -294,7 +300,7 @@ def test_no_text_is_left_over() -> None:
             used = used or key.removesuffix(".hint") in literals
             used = used or key.removeprefix("error.").removesuffix(".hint") in literals
         elif family == "step":
-            used = key.split(".")[1] in {*step_codes(), "unknown"}
+            used = key.split(".")[1] in steps
         else:
             used = key in literals or any(each.fullmatch(key) for each in patterns)
         left += [] if used else [key]
