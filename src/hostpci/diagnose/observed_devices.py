@@ -10,7 +10,16 @@ from .devices import is_apu
 from .lines import Line, device_in, devices_in
 from .listings import Listed, Range
 from .observations import answer, observes
-from .passed import companions, covers, displays, is_meant, is_passed, is_same_vendor, passed_places
+from .passed import (
+    companions,
+    covers,
+    displays,
+    is_meant,
+    is_passed,
+    is_same_vendor,
+    is_shown_alone,
+    passed_places,
+)
 
 VFIO = "vfio-pci"
 _NVIDIA, _NVIDIA_CLASS = "10de", ("0300", "VGA compatible controller")
@@ -53,6 +62,8 @@ def _meant_displays(case: Case) -> tuple[Listed, ...]:
 def _wanted(case: Case, each: Listed) -> bool:
     """Meant for a machine; of a few lines that somebody picked out, the card that is in them."""
     if is_meant(case, each) or each.driver == VFIO:
+        return True
+    if is_shown_alone(case, each):
         return True
     nothing_said = not passed_places(case) and not case.ids
     if any(other.driver == VFIO for other in displays(case)):
@@ -115,7 +126,8 @@ def gpu_in_guest_without_driver(case: Case) -> Answer:
 def _held_companions(case: Case, *, usb: bool) -> Iterator[Listed]:
     for display in displays(case):
         is_with_vfio = display.driver == VFIO
-        if not (is_with_vfio or (display.driver is None and is_meant(case, display))):
+        is_for_guest = is_meant(case, display) or is_shown_alone(case, display)
+        if not (is_with_vfio or (display.driver is None and is_for_guest)):
             continue  # a driver of the host has the graphics too: that is the matter then
         for each in companions(case, display):
             of_kind = each.is_usb or each.class_code == "0c80" if usb else each.is_audio
@@ -473,7 +485,9 @@ def vfs_wanted_and_absent(case: Case) -> Answer:
         return UNKNOWN
     asked = [line for line in wanted if not _WANTED_AT_BOOT.search(line.text)]
     # A word for the driver in a log in which nobody looked for them: not seen is not absent
-    looked = asked or case.listed or case.lines_of("vfs-zero", "sriov-capability")
+    looked = bool(case.listed or case.lines_of("vfs-zero", "sriov-capability"))
+    # A driver that says it has made room for them is no sign that they are not there
+    looked = looked or (bool(asked) and not case.lines_of("sriov-pf-mode"))
     return holds(wanted) if looked else UNKNOWN
 
 

@@ -10,6 +10,7 @@ from .lines import full_address
 from .listings import Listed
 from .settings import VmLine
 
+_ALONE_LINES = 40
 _PLACE = r"(?:[0-9a-f]{4}:)?[0-9a-f]{2}:[0-9a-f]{2}(?:\.[0-7])?"
 _IN_VALUE = re.compile(rf"(?:^|[,;=])(?P<place>{_PLACE})(?=$|[,;])")
 _ON_QEMU_LINE = re.compile(rf"vfio-pci,(?:[^ ]*,)?host=(?P<place>{_PLACE})")
@@ -51,6 +52,22 @@ def is_meant(case: Case, each: Listed) -> bool:
 
 def displays(case: Case) -> tuple[Listed, ...]:
     return tuple(each for each in case.listed if each.is_display)
+
+
+def is_shown_alone(case: Case, display: Listed) -> bool:
+    """Whether nothing else was posted than who has this card: then that is the question.
+
+    In a guest the same listing is what it should be; there more than a listing is shown.
+    """
+    if not case.listed or case.total > _ALONE_LINES or display.address.startswith("0000:00:"):
+        return False
+    heads = {each.line.number for each in case.listed}
+    others = [
+        line for line in case.lines
+        if line.number not in heads and line.text.strip() and not line.text.startswith((" ", "\t"))
+    ]  # fmt: skip
+    of_card = all(each.slot == display.slot for each in case.listed)
+    return of_card and all("lspci" in line.text for line in others)
 
 
 def companions(case: Case, display: Listed) -> tuple[Listed, ...]:

@@ -25,6 +25,7 @@ _VM_KEYS = (
     "unused", "usb", "vga", "virtio", "vmgenid", "hookscript", "keephugepages", "protection",
     "startup", "kvm", "hotplug", "vcpus", "tags", "cpulimit", "cpuunits", "affinity", "audio",
 )  # fmt: skip
+_QEMU_ARGS = re.compile(r"\s*args: +-(cpu|device|machine|global) ")
 _VM_LINE = re.compile(r"\s*(?P<key>[a-z]+)(?P<number>[0-9]*): (?P<value>\S.*)")
 
 
@@ -124,4 +125,5 @@ def read_vm(lines: Iterable[Line]) -> tuple[VmLine, ...]:
         if match and match["key"] in _VM_KEYS:
             key = match["key"] + match["number"]
             found.append(VmLine(key=key, value=match["value"].strip(), line=line))
-    return tuple(found) if len(found) > 1 or any("hostpci" in each.key for each in found) else ()
+    is_sure = any("hostpci" in each.key or _QEMU_ARGS.match(each.line.text) for each in found)
+    return tuple(found) if len(found) > 1 or is_sure else ()

@@ -80,6 +80,7 @@ TEXTS: dict[str, str] = {
     "evidence.nouveau-bound": "nouveau has, or had, the card",
     "evidence.nouveau-drives-passed-device": "nouveau drives the card that is to be passed",
     "evidence.nouveau-in-guest": "nouveau drives the card in the guest",
+    "evidence.nvidia-card-with-vfio": "the card is with vfio-pci, so this is the host",
     "evidence.nvidia-drives-passed-device": "the nvidia driver of the host drives the card that is to be passed",
     "evidence.nvidia-module-named": "the module is NVIDIA's",
     "evidence.nvidia-named": "the lines speak of NVIDIA",

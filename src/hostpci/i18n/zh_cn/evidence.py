@@ -80,6 +80,7 @@ TEXTS: dict[str, str] = {
     "evidence.nouveau-bound": "nouveau 正在或曾经占用显卡",
     "evidence.nouveau-drives-passed-device": "nouveau 占用着要直通的显卡",
     "evidence.nouveau-in-guest": "nouveau 在客户机中占用显卡",
+    "evidence.nvidia-card-with-vfio": "该卡已绑定到 vfio-pci，因此这是宿主机",
     "evidence.nvidia-drives-passed-device": "宿主机的 nvidia 驱动占用着要直通的显卡",
     "evidence.nvidia-module-named": "该模块是 NVIDIA 的",
     "evidence.nvidia-named": "这些行提到 NVIDIA",
