@@ -7,7 +7,14 @@ from dataclasses import dataclass, replace
 
 from ..model.diagnosis import Diagnosis, Evidence, Severity, Sighting, Verdict
 from ..model.facts import Facts
-from . import observed_devices, observed_facts, observed_log, observed_settings, observed_vm
+from . import (
+    observed_devices,
+    observed_facts,
+    observed_functions,
+    observed_log,
+    observed_settings,
+    observed_vm,
+)
 from .case import Answer, Case, sighting
 from .decode_lines import decoded_in
 from .knowledge import Fault, Knowledge, Sign, load
@@ -19,7 +26,10 @@ _PER_CONFIRMATION, _MOST_CONFIRMATION = 4, 12
 _PER_DOUBT = 12
 _SHOWN_SIGHTINGS = 6
 _ORDER = list(Severity)
-OBSERVERS = (observed_devices, observed_facts, observed_log, observed_settings, observed_vm)
+OBSERVERS = (
+    observed_devices, observed_facts, observed_functions, observed_log, observed_settings,
+    observed_vm,
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

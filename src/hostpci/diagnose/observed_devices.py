@@ -25,6 +25,7 @@ VFIO = "vfio-pci"
 _NVIDIA, _NVIDIA_CLASS = "10de", ("0300", "VGA compatible controller")
 _SMALL_EXCERPT = 60
 _PAIR = 2
+_AMD_GRAPHICS, _AMD_PROCESSOR = "1002", "1022"
 _FEW_GROUPS = 3
 _MAKERS = re.compile(r"\b(10de|1002|8086):|NVIDIA|AMD/ATI|Intel Corp")
 _WHOLE_LISTING = 5
@@ -39,9 +40,6 @@ _RESET_METHOD = re.compile(r"reset_method:? *$")
 _FLR = re.compile(r"reset_method: .*\bflr\b|^flr( |$)|FLReset\+")
 _CPU_BITS = re.compile(r"address sizes\s*: (?P<bits>[0-9]+) bits physical")
 _IOMMU_BITS = re.compile(r"Host address width (?P<bits>[0-9]+)")
-_VFS = re.compile(r"Number of VFs: (?P<number>[0-9]+)")
-_VF_LISTED = re.compile(r"Virtual Function|VF [0-9]+: |Enabled [0-9]+ VFs|0000:00:02\.[1-7]")
-_WANTED_AT_BOOT = re.compile(r"max_vfs=[1-9]")
 
 
 def _lines(found: Iterable[Listed]) -> Iterator[Line]:
@@ -259,7 +257,17 @@ def _groups_shown(case: Case) -> Iterator[tuple[str, ...]]:
 def _strangers(case: Case, members: tuple[str, ...]) -> list[Listed]:
     listed = [each for each in map(case.listed_at, members) if each is not None]
     slots = {each.slot for each in listed if each.is_display or is_passed(case, each.address)}
-    return [each for each in listed if each.slot not in slots and not each.is_bridge]
+    return [
+        each for each in listed
+        if not each.is_bridge and (each.slot not in slots or _is_of_processor(each, listed))
+    ]  # fmt: skip
+
+
+def _is_of_processor(each: Listed, listed: list[Listed]) -> bool:
+    """Beside integrated graphics of AMD sit the processor's own functions, in the same slot."""
+    cards = [card for card in listed if card.is_display and card.slot == each.slot]
+    beside = any(card.vendor == _AMD_GRAPHICS for card in cards)
+    return beside and each.vendor == _AMD_PROCESSOR and (each.is_usb or each.is_storage)
 
 
 @observes("group-has-host-driver")
@@ -464,37 +472,3 @@ def reset_methods_empty(case: Case) -> Answer:
 @observes("reset-methods-have-flr")
 def reset_methods_have_flr(case: Case) -> Answer:
     return seen_if(line for line in case.lines if _FLR.search(line.text))
-
-
-# Virtual functions
-
-
-@observes("passed-pf-has-vfs")
-def passed_pf_has_vfs(case: Case) -> Answer:
-    for each in case.listed:
-        found = _VFS.search(each.text)
-        if found and int(found["number"]) and is_passed(case, each.address):
-            return holds((each.line,), (each.address,), detail=found["number"])
-    return UNKNOWN
-
-
-@observes("vfs-wanted-and-absent")
-def vfs_wanted_and_absent(case: Case) -> Answer:
-    wanted = case.lines_of("sysfs-vfs-wanted")
-    if not wanted or any(_VF_LISTED.search(line.text) for line in case.lines):
-        return UNKNOWN
-    asked = [line for line in wanted if not _WANTED_AT_BOOT.search(line.text)]
-    # A word for the driver in a log in which nobody looked for them: not seen is not absent
-    looked = bool(case.listed or case.lines_of("vfs-zero", "sriov-capability"))
-    # A driver that says it has made room for them is no sign that they are not there
-    looked = looked or (bool(asked) and not case.lines_of("sriov-pf-mode"))
-    return holds(wanted) if looked else UNKNOWN
-
-
-@observes("vfs-wanted-without-capability")
-def vfs_wanted_without_capability(case: Case) -> Answer:
-    wanted = case.lines_of("sysfs-vfs-wanted")
-    told = [each for each in displays(case) if "Capabilities:" in each.text]
-    if not wanted or not told or any("Single Root" in each.text for each in told):
-        return UNKNOWN
-    return holds((*wanted[:1], told[0].line), (told[0].address,))

@@ -97,7 +97,9 @@ def amd_word_on_intel(case: Case) -> Answer:
 @observes("word-without-effect")
 def word_without_effect(case: Case) -> Answer:
     found = tuple((word, line) for word, line in case.all_words() if _USELESS.fullmatch(word))
-    return _answer_of(found) if answer(case, "passthrough-context") else UNKNOWN
+    # The override is a word of no other purpose
+    is_ours = any(word.startswith("pcie_acs_override=") for word, _ in found)
+    return _answer_of(found) if is_ours or answer(case, "passthrough-context") else UNKNOWN
 
 
 @observes("ids-misspelt")

@@ -9,9 +9,10 @@ from enum import StrEnum
 
 from .lines import Line
 
+# A loader may put words of its own before what names the image
 _RUNNING = re.compile(
     r"(?:Command line: |Kernel command line: |^\s*(?:[^ ]*cmdline: ?)?)"
-    r"(?P<words>(?:BOOT_IMAGE=|initrd=\\|root=|ro ).*)"
+    r"(?P<words>(?:[a-z][\w.-]*=\S* +)*(?:BOOT_IMAGE=|initrd=\\|root=|ro ).*)"
 )
 _GRUB = re.compile(r"\s*(?:[^ ]*/grub[^ ]*: ?)?GRUB_CMDLINE_LINUX(?:_DEFAULT)?=(?P<words>.*)")
 _MODPROBE = re.compile(
