@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+from argparse import Namespace
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,12 @@ import pytest
 
 from hostpci.cli.context import Context
 from hostpci.cli.main import main
+from hostpci.cli.upway import StageFailedError, Way
 from hostpci.errors import Exit
 from hostpci.executor.journal import Journal
 from hostpci.host.files import HostFiles
+from hostpci.i18n import Catalog
+from hostpci.model.up import UpWish
 from hostpci.pve.node import Pve
 
 from ..attach_world import World, ready_host
@@ -267,3 +271,22 @@ def test_a_machine_that_is_gone_is_not_mistaken_for_the_one_that_has_its_number(
     assert call(*ATTACH, "--yes") == Exit.OK
     assert main(["undo", "--yes"]) == Exit.OK
     assert desk.world.node.state["vms"] == {}
+
+
+def test_up_passes_on_what_the_verb_that_stopped_it_said(
+    desk: Desk, capsys: pytest.CaptureFixture[str]
+) -> None:
+    desk.world.node.state.update(devices=[])
+    args = Namespace(
+        json=True, yes=True, now=False, address="01:00", vm="100", host=None, root=None, api=None
+    )
+    way = Way(Context(args, Catalog("en")), UpWish(slot="0000:01:00", vmid=100))
+    with pytest.raises(StageFailedError) as caught:
+        way.verb(
+            "attach", address="01:00", vm="100", mapping=None, primary=False, fix=[], dry_run=False
+        )
+    assert caught.value.exit == Exit.FINDINGS
+    said = caught.value.document
+    assert said is not None
+    assert "vm-slot-there" in json.dumps(said)
+    assert capsys.readouterr().out == "", "one document per call"

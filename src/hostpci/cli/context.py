@@ -209,6 +209,11 @@ class Context:
         """Set the one document of a call with ``--json``; the last one is printed at the end."""
         self._document = document
 
+    @property
+    def document(self) -> dict[str, Any] | None:
+        """What ``json`` was last given, for a verb that calls another one."""
+        return self._document
+
     def finish(self, code: int) -> int:
         """Print what is still to be printed; the exit code, now that stdout is known.
 

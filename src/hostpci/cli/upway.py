@@ -21,13 +21,19 @@ from .context import Context
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Any
 
 # What a stage may end with and the way still goes on
 _GOOD = (Exit.OK, Exit.REBOOT_NEEDED)
 
 
 class StageFailedError(ToolError):
-    """A verb said in its own words what is the matter; its exit code is ours."""
+    """A verb said in its own words what is the matter; its exit code is ours.
+
+    ``document``: what it would have printed with ``--json``.
+    """
+
+    document: dict[str, Any] | None = None
 
 
 class Way:
@@ -94,6 +100,7 @@ class Way:
         if code not in good:
             error = StageFailedError("up-stage", verb=name)
             error.exit = Exit(code)
+            error.document = child.document
             raise error
         return code
 

@@ -9,7 +9,7 @@ from ...model.address import parse_slot
 from ...model.codec import encode
 from ...model.up import Stage, UpRecord, UpWish
 from ..context import Context
-from ..upway import Way
+from ..upway import StageFailedError, Way
 
 _SCHEMA = "hostpci.up/1"
 
@@ -69,6 +69,7 @@ def go(way: Way) -> int:
          "stages": encode(tuple(way.results)), "proven": encode(way.record.proven),
          "error": failed.code if failed else None,
          "fault": (fault_of_error(failed.code, failed.params) or None) if failed else None,
+         "said": failed.document if isinstance(failed, StageFailedError) else None,
          "exit": int(code)}
     )  # fmt: skip
     return code
