@@ -157,7 +157,7 @@ def test_check_says_the_words_and_the_loss_and_what_cannot_be_accepted(
     usb = next(n for n, line in enumerate(lines) if line.startswith(f"FAIL: {SATA}"))
     nic = next(n for n, line in enumerate(lines) if line.startswith(f"FAIL: {NIC}"))
     assert "can be accepted with --accept group-shares-usb: this USB controller" in lines[usb + 2]
-    assert lines[nic + 2] == "      -> cannot be accepted"
+    assert lines[nic + 3] == "      -> cannot be accepted", lines[nic : nic + 4]
 
 
 def test_check_goes_on_to_say_what_was_accepted(guide: RecordedHost) -> None:

@@ -268,7 +268,10 @@ def _compared(entry: str) -> dict[str, str]:
     """PVE reads this file as bytes, and some of its versions write it as text: then what is not
     ASCII in a description comes back longer after every change of any mapping.
     """
-    found = read_entry(entry)
+    try:
+        found = read_entry(entry)
+    except EnvironmentFault:
+        return {"": entry}  # no entry of anybody's: its text is all there is to compare
     if not found.get("description", "").isascii():
         found["description"] = "�"
     return found
