@@ -24,6 +24,9 @@ _NARROWEST = 1 << 38
 _ID = re.compile(r"\b(?P<vendor>1002|10de|8086):(?P<device>[0-9a-f]{4})\b")
 # drivers/pci/probe.c pci_setup_device: a bridge would be of type 01, and a failed reset that names
 # one is about what hangs below it
+_DRIVER_STARTED = re.compile(
+    r"\[drm\] Initialized [a-z0-9]+ .*for (?P<device>[0-9a-f:.]+) on minor"
+)
 _ENUMERATED = re.compile(
     rf"pci (?P<address>{ADDRESS}): \[(?P<ids>[0-9a-f]{{4}}:[0-9a-f]{{4}})\] type 00"
 )
@@ -355,3 +358,18 @@ def rom_of_igpu(case: Case) -> Answer:
     lines = case.lines_of("rom-invalid-signature")
     ours = [line for line in lines if device_in(line.text).startswith("0000:00:02.")]
     return holds(ours[:1]) if lines and len(ours) == len(lines) else UNKNOWN
+
+
+@observes("driver-did-without-rom")
+def driver_did_without_rom(case: Case) -> Answer:
+    """The driver complained about the ROM, and started the card: it had the table elsewhere."""
+    lines = case.lines_of("rom-invalid-signature")
+    if not lines or any("vfio" in line.text for line in lines):
+        return UNKNOWN
+    started = {
+        full_address(found["device"])
+        for line in case.lines
+        if (found := _DRIVER_STARTED.search(line.text)) is not None
+    }
+    ours = [line for line in lines if device_in(line.text) in started]
+    return holds(ours[:1]) if len(ours) == len(lines) else UNKNOWN

@@ -18,6 +18,7 @@ _WITHOUT_AVX = (
 _CPU_ARGS = re.compile(r"-cpu |hypervisor|kvm=off|vfio|-global")
 _APU_ROM = re.compile(r"AMDGop|vbios_[0-9]{4}|780m|680m|760m|890m|610m", re.IGNORECASE)
 _UEFI_ROM = re.compile(r"gop|uefi|(^|[^a-z])efi", re.IGNORECASE)
+_INTEL_GRAPHICS = "0000:00:02.0"  # one function; the others that may be there are virtual
 _LARGE_MIB = 32768
 
 
@@ -150,9 +151,30 @@ def vm_passes_one_function(case: Case) -> Answer:
             others = [each for each in places if each != at and each.startswith(slot)]
             listed = [each for each in displays(case) if each.address == at]
             alone = listed and not companions(case, listed[0])
-            if at.endswith(".0") and not others and not alone:
+            if at.endswith(".0") and at != _INTEL_GRAPHICS and not others and not alone:
                 found.append(line)
     return _of(found)
+
+
+@observes("legacy-igd-is-refused")
+def legacy_igd_is_refused(case: Case) -> Answer:
+    """The settings for which PVE::QemuServer::PCI dies, as far as lines that are there tell."""
+    q35 = "q35" in case.vm_value("machine")
+    vga = _line(case, "vga")
+    return _of(
+        [
+            each
+            for each in case.hostpci
+            if _is_on(each, "legacy-igd")
+            and (
+                q35
+                or _is_on(each, "x-vga")
+                or "mdev" in each.options
+                or each.options.get("rombar") == "0"
+                or any(line.value != "none" for line in vga)
+            )
+        ]
+    )
 
 
 @observes("vm-splits-functions")
