@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from argparse import Namespace
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,8 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hostpci.cli.context import Context
 from hostpci.cli.main import main
-from hostpci.errors import CorruptError
+from hostpci.cli.updown import stop_machines
+from hostpci.errors import CorruptError, ToolError
 from hostpci.executor.apply import Executor, Machine
 from hostpci.executor.journal import Journal
 from hostpci.executor.tool import TOOL_ARGV
@@ -25,9 +28,13 @@ from hostpci.executor.up import (
 from hostpci.host.files import HostFiles
 from hostpci.host.root import TreeRoot
 from hostpci.host.runner import RefusingRunner
+from hostpci.i18n import Catalog
 from hostpci.model.journal import History
 from hostpci.model.up import ProvenStart, Stage, UpRecord, UpWish, stages_until
 from hostpci.planner.up import UNIT, UNIT_START, plan_going_on, runs_going_on
+
+from ..pvenode.doors import shell
+from ..pvenode.node import Node, empty_state
 
 WISH = UpWish(slot="0000:01:00", vmid=100, accept=("group-shares-usb",), driver="580-open")
 STARTS = st.builds(
@@ -125,3 +132,25 @@ def test_wrong_words_are_refused_before_anything_is_looked_at(
     said = capsys.readouterr().err
     assert said.startswith("hostpci: ")
     assert "Traceback" not in said
+
+
+def test_undo_ends_the_machine_by_force_where_the_guest_does_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    node = Node(empty_state())
+    node.add_vm(100, {}, status="running", deaf=True)
+    monkeypatch.setattr(Context, "pve", lambda _self: shell(node))
+    stop_machines(Context(Namespace(json=False), Catalog("en")), (UpRecord(wish=WISH),))
+    assert node.vm(100)["status"] == "stopped"
+
+
+def test_undo_takes_nothing_back_under_a_machine_that_cannot_be_ended(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    node = Node(empty_state())
+    node.add_vm(100, {"lock": "backup"}, status="running")
+    monkeypatch.setattr(Context, "pve", lambda _self: shell(node))
+    with pytest.raises(ToolError) as caught:
+        stop_machines(Context(Namespace(json=False), Catalog("en")), (UpRecord(wish=WISH),))
+    assert caught.value.code == "undo-vm-runs"
+    assert node.vm(100)["status"] == "running"

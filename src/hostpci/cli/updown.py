@@ -8,7 +8,6 @@ from ..model.up import UpRecord
 from .context import Context
 
 _SHUTDOWN_S = 300
-_TASK_TIMEOUT_S = 600
 
 
 def started_machines(context: Context) -> tuple[UpRecord, ...]:
@@ -34,11 +33,13 @@ def started_machines(context: Context) -> tuple[UpRecord, ...]:
 
 def stop_machines(context: Context, records: tuple[UpRecord, ...]) -> None:
     """Through PVE: an orderly shutdown, by force when its time is over."""
+    from ..pve.power import TaskFailedError, stop_vm
+
     pve = context.pve()
     for vmid in dict.fromkeys(each.wish.vmid for each in records):
         context.tell("undo.stopping-vm", vmid=vmid)
-        path = f"/nodes/{pve.node()}/qemu/{vmid}/status/shutdown"
-        upid = pve.call("create", path, {"timeout": _SHUTDOWN_S, "forceStop": 1})
-        end = pve.follow(str(upid), timeout_s=_TASK_TIMEOUT_S)
-        if not end.ok:
-            raise EnvironmentFault("undo-vm-runs", vmid=vmid, reason=end.status)
+        try:
+            stop_vm(pve, vmid, timeout_s=_SHUTDOWN_S, by_force=True)
+        except TaskFailedError as failed:
+            reason = failed.end.status
+            raise EnvironmentFault("undo-vm-runs", vmid=vmid, reason=reason) from failed

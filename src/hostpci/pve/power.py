@@ -76,11 +76,7 @@ class Power:
             return self._ended(seen, None)
         end = self._order("start", {}, START_TIMEOUT_S)
         seen = self._until(running=True, seen=self._status())
-        if not _runs(seen):
-            raise TaskFailedError(
-                "start-not-running", end, vmid=self._vmid, status=end.status, log=last_lines(end)
-            )
-        return self._ended(seen, end)
+        return self._running(seen, end)
 
     def shut_down(self, *, timeout_s: int = SHUTDOWN_S, by_force: bool = False) -> PowerEnd:
         """The guest is asked to end. ``by_force``: QEMU is ended if the guest has not by then."""
@@ -105,6 +101,9 @@ class Power:
         self._status()
         end = self._order("reboot", {"timeout": timeout_s}, timeout_s + _BEYOND_S)
         seen = self._until(running=True, seen=self._status(), is_left_to_other=True)
+        return self._running(seen, end)
+
+    def _running(self, seen: dict[str, Any], end: TaskEnd) -> PowerEnd:
         if not _runs(seen):
             raise TaskFailedError(
                 "start-not-running", end, vmid=self._vmid, status=end.status, log=last_lines(end)
