@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from lab import process, qemu_build
+from lab import images, process, qemu_build
 from lab.errors import ScenarioFailedError
 
 _POLL_S = 10
@@ -45,12 +45,7 @@ def write_journal(
 
 
 def _unpack(tar: Path, files: Mapping[str, Path], commands: str, folder: Path) -> Path:
-    root = folder / "root"
-    root.mkdir()
-    process.run(
-        ["tar", "-C", str(root), "--numeric-owner", "--xattrs", "--xattrs-include=*", "-xpf",
-         str(tar)], timeout_s=600,
-    )  # fmt: skip
+    root = images.unpack(tar, folder)
     for name, source in files.items():
         (root / name).write_bytes(source.read_bytes())
     units = root / "etc/systemd/system"

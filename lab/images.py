@@ -209,15 +209,21 @@ def _bootstrap(image: Image, folder: Path) -> None:
     process.run(argv, timeout_s=1800, log=folder / "build.log")
 
 
-def write_raw_disk(image: Image, tar: Path, folder: Path) -> Path:
-    """A raw disk that boots, from the bootstrapped tar; needs root for owners and chroot."""
-    qemu_build.require_root("making a host image")
+def unpack(tar: Path, folder: Path) -> Path:
+    """The bootstrapped tree with its owners and modes, in a new folder there."""
     root = folder / "root"
     root.mkdir()
     process.run(
         ["tar", "-C", str(root), "--numeric-owner", "--xattrs", "--xattrs-include=*", "-xpf",
          str(tar)], timeout_s=600,
     )  # fmt: skip
+    return root
+
+
+def write_raw_disk(image: Image, tar: Path, folder: Path) -> Path:
+    """A raw disk that boots, from the bootstrapped tar; needs root for owners and chroot."""
+    qemu_build.require_root("making a host image")
+    root = unpack(tar, folder)
     kernel = _customise(image, root)
     core = b"" if image.layout.uefi else _make_grub_core(image, root)
     _make_initramfs(image, root, kernel)

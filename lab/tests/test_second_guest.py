@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import json
-import socket
 import subprocess
-import threading
 from pathlib import Path
 
 import pytest
@@ -13,6 +10,7 @@ import pytest
 from lab.scenarios.second_guest import DEVICES
 from lab.secondguest import image
 from lab.standins import second_guest
+from tests.stale_agent import start_agent
 
 _HERE = Path(image.__file__).parent
 
@@ -30,31 +28,9 @@ def test_the_card_comes_last_and_behind_the_port_that_pve_names() -> None:
     assert all(f"bus={port.split(',')[1][3:]}," in each for port in ports for each in DEVICES[1::2])
 
 
-def _agent(path: Path, *, stale: int) -> threading.Thread:
-    """An agent that first says what somebody else had asked it."""
-    listener = socket.socket(socket.AF_UNIX)
-    listener.bind(str(path))
-    listener.listen(1)
-
-    def serve() -> None:
-        connection, _ = listener.accept()
-        with listener, connection, connection.makefile("rw") as stream:
-            stream.write(json.dumps({"return": {"pid": 7}}) + "\n")
-            stream.write(json.dumps({"return": stale}) + "\n")
-            for line in stream:
-                asked = json.loads(line)
-                value = asked["arguments"]["id"] if asked["execute"] == "guest-sync" else "answer"
-                stream.write(json.dumps({"return": value}) + "\n")
-                stream.flush()
-
-    thread = threading.Thread(target=serve, daemon=True)
-    thread.start()
-    return thread
-
-
 def test_an_answer_to_somebody_else_is_passed_over(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(second_guest, "RUN", str(tmp_path))
-    _agent(tmp_path / "100.qga", stale=-1)
+    start_agent(tmp_path / "100.qga", stale=[{"pid": 7}, -1], answer="answer")
     assert second_guest.ask(100, "guest-ping", timeout_s=5) == "answer"

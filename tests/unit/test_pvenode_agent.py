@@ -2,41 +2,20 @@
 
 from __future__ import annotations
 
-import json
-import socket
-import threading
 from pathlib import Path
 
 import pytest
 
 from ..pvenode.agent import qga
 from ..pvenode.errors import Refusal
-
-
-def _agent(path: Path, first: list[object]) -> None:
-    """An agent that still has answers for somebody who asked earlier and has gone."""
-    listener = socket.socket(socket.AF_UNIX)
-    listener.bind(str(path))
-    listener.listen(1)
-
-    def serve() -> None:
-        connection, _ = listener.accept()
-        with listener, connection, connection.makefile("rw") as stream:
-            stream.writelines(json.dumps({"return": each}) + "\n" for each in first)
-            for line in stream:
-                asked = json.loads(line)
-                value = asked["arguments"]["id"] if asked["execute"] == "guest-sync" else "ours"
-                stream.write(json.dumps({"return": value}) + "\n")
-                stream.flush()
-
-    threading.Thread(target=serve, daemon=True).start()
+from ..stale_agent import start_agent
 
 
 @pytest.mark.parametrize("first", [[], [{}], [{"pid": 7}, -1]], ids=str)
 def test_an_answer_to_somebody_else_is_not_taken_for_ours(
     tmp_path: Path, first: list[object]
 ) -> None:
-    _agent(tmp_path / "qga", first)
+    start_agent(tmp_path / "qga", stale=first, answer="ours")
     assert qga(str(tmp_path / "qga"), "guest-ping") == "ours"
 
 
