@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import combinations
 
+from ..model.address import is_in_slot
 from ..model.finding import Finding, Level
 from ..model.guests import Guest, GuestDevice, GuestKind
 from ..model.vm import HOSTPCI, HostPci, VmCase
@@ -16,7 +17,7 @@ from .say import fails
 
 
 def check_lines(case: VmCase) -> Iterator[Finding]:
-    own = [_device(each) for each in _beside(case)]
+    own = [each.as_device() for each in _beside(case)]
     guests = case.host.guests if case.host is not None else case.node.others
     others = [each for each in guests if each.kind is GuestKind.VM and each.number != case.vm.vmid]
     for one, two, place in _twice(own):
@@ -36,12 +37,6 @@ def check_lines(case: VmCase) -> Iterator[Finding]:
 def _beside(case: VmCase) -> Iterator[HostPci]:
     """Two lines of the slot itself are told of by ``check_overlap``."""
     return (each for each in case.lines if not each.is_of(case.slot))
-
-
-def _device(line: HostPci) -> GuestDevice:
-    return GuestDevice(
-        key=line.key, places=line.places, mapping=line.mapping, is_mdev="mdev" in line.options
-    )
 
 
 def _next(guest: Guest) -> list[GuestDevice]:
@@ -83,6 +78,6 @@ def _common(one: GuestDevice, two: GuestDevice) -> str:
     for first in one.claims:
         for second in two.claims:
             shorter, longer = sorted((first, second), key=len)
-            if longer == shorter or longer.rpartition(".")[0] == shorter:
+            if is_in_slot(longer, shorter):
                 return longer
     return ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+from ..model.address import is_in_slot
 from ..model.facts import Facts
 from ..model.finding import Finding, Level
 from ..model.guests import Guest
@@ -127,7 +128,7 @@ def _owner(case: VmCase, guest: Guest) -> Iterator[Finding]:
     keys = [
         f"{guest.name} {device.key}"
         for device in guest.devices
-        if any(p == case.slot or p.rpartition(".")[0] == case.slot for p in device.places)
+        if any(is_in_slot(place, case.slot) for place in device.places)
     ]
     if keys and guest.is_running is False:
         yield fails("set-for-guest", Level.NOTICE, case.slot, *keys, guest=guest.name)

@@ -11,6 +11,7 @@ from dataclasses import replace
 
 from ..errors import ConflictError, DeclinedError, Exit, RefusedError, ToolError
 from ..executor.up import read_record, write_record
+from ..model.address import is_in_slot
 from ..model.guests import Guest, GuestKind
 from ..model.plan import Reboot
 from ..model.up import Came, Stage, StageResult, UpRecord, UpWish, stages_until
@@ -126,7 +127,9 @@ class Way:
             for guest in self.context.facts().guests
             if guest.kind is GuestKind.VM
             and guest.number == self.wish.vmid
-            and any(_is_of(place, self.wish.slot) for one in guest.devices for place in one.places)
+            and any(
+                is_in_slot(place, self.wish.slot) for one in guest.devices for place in one.places
+            )
         ]
 
     def held(self, stage: Stage) -> StageResult:
@@ -136,10 +139,6 @@ class Way:
         """HELD unless the journal has grown since ``before``."""
         came = Came.HELD if self.runs() == before else Came.DONE
         return StageResult(stage=stage, came=came, answer=answer)
-
-
-def _is_of(place: str, slot: str) -> bool:
-    return place == slot or place.rpartition(".")[0] == slot
 
 
 def check(way: Way) -> StageResult:

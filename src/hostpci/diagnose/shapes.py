@@ -52,7 +52,7 @@ class Shapes:
 
     def signs_in(self, text: str) -> tuple[Sign, ...]:
         """In the order of the knowledge base."""
-        possible = self.possible(text.translate(_TO_ZERO))
+        possible = self.possible(shape_of(text))
         return tuple(each.sign for each in possible if each.is_in(text))
 
     def possible(self, shape: str) -> tuple[Asked, ...]:

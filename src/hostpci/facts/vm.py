@@ -10,11 +10,11 @@ from dataclasses import replace
 
 from ..errors import EnvironmentFault, RefusedError
 from ..host.root import Root
+from ..model.address import is_in_slot
 from ..model.facts import Facts
 from ..model.guests import Guest, GuestDevice, GuestKind
 from ..model.knob import lent_to
 from ..model.vm import (
-    HOSTPCI,
     HugePages,
     Mapping,
     NodeDevice,
@@ -26,7 +26,7 @@ from ..model.vm import (
 )
 from ..pve.mapping import parse_mappings
 from ..pve.node import Pve
-from ..pve.settings import hostpci_lines, mapped_places, places_of, read
+from ..pve.settings import hostpci_lines
 from ..pve.vmconfig import parse_vm_config
 from .guests import MAPPINGS, VM_CONFIGS
 from .look import Look
@@ -122,20 +122,12 @@ def _snapshot(name: str, config: dict[str, Any], slot: str, node: NodeFacts) -> 
 
 
 def _devices(config: dict[str, Any], node: NodeFacts) -> tuple[GuestDevice, ...]:
-    return tuple(
-        _device(key, str(config[key]), node) for key in sorted(config) if HOSTPCI.fullmatch(key)
-    )
-
-
-def _device(key: str, text: str, node: NodeFacts) -> GuestDevice:
-    values = read("hostpci0", text)
-    mapping = values.get("mapping", "")
-    places = places_of(values["host"]) if "host" in values else mapped_places(node, mapping)
-    return GuestDevice(key=key, places=places, mapping=mapping, is_mdev="mdev" in values)
+    texts = {key: str(value) for key, value in config.items()}
+    return tuple(each.as_device() for each in hostpci_lines(texts, node))
 
 
 def _is_of(device: GuestDevice, slot: str) -> bool:
-    return any(place == slot or place.rpartition(".")[0] == slot for place in device.places)
+    return any(is_in_slot(place, slot) for place in device.places)
 
 
 # the node

@@ -36,6 +36,11 @@ def slot_of(function: str) -> str:
     return function.rpartition(".")[0]
 
 
+def is_in_slot(place: str, slot: str) -> bool:
+    """``place``: a function, or a whole slot."""
+    return slot in (place, slot_of(place))
+
+
 def last_function_in(path: str) -> str | None:
     """Return the PCI function that a sysfs path runs through last, i.e. who provides the node."""
     found = _FUNCTION_IN_PATH.findall(path)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
+from .address import is_in_slot
 from .facts import Facts
 from .finding import Finding
-from .guests import Guest
+from .guests import Guest, GuestDevice
 from .pci import Unmeasured
 from .plan import KeyChange, Plan
 
@@ -191,7 +192,12 @@ class HostPci:
     options: dict[str, str] = field(default_factory=dict)
 
     def is_of(self, slot: str) -> bool:
-        return any(place == slot or place.rpartition(".")[0] == slot for place in self.places)
+        return any(is_in_slot(place, slot) for place in self.places)
+
+    def as_device(self) -> GuestDevice:
+        """As the configurations of the other guests are known."""
+        is_mdev = "mdev" in self.options
+        return GuestDevice(key=self.key, places=self.places, mapping=self.mapping, is_mdev=is_mdev)
 
     def is_whole(self, slot: str) -> bool:
         return self.places == (slot,)

@@ -7,6 +7,7 @@ from dataclasses import replace
 from ..checks.vmmapping import entries_here, entry_text, same_entry
 from ..checks.vmregistry import FIX_OF, run_vm_checks
 from ..errors import RefusedError, UsageError
+from ..model.address import is_in_slot
 from ..model.finding import Finding
 from ..model.hook import is_our_volume
 from ..model.knob import lent_to
@@ -220,4 +221,4 @@ _OF_THE_VM = ("vm-template", "vm-locked", "vm-stopped", "vm-lost-lines")
 
 
 def _is_only(line: HostPci, slot: str) -> bool:
-    return all(place == slot or place.rpartition(".")[0] == slot for place in line.places)
+    return all(is_in_slot(place, slot) for place in line.places)
